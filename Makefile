@@ -1,0 +1,124 @@
+# What to do with this tree; the two that most people want are `make demo` and `make test`.
+# Needs Python 3.11 or newer and make; everything else goes into .venv.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+ARGS ?=
+
+.PHONY: help demo demo-nextjs test test-services test-matrix test-interop fuzz bench bench-tokens lint format \
+	docs package check-example clean
+
+help:
+	@echo "make demo           serve the example project at http://127.0.0.1:$(PORT)/"
+	@echo "                    (SESSION_BACKEND=cookie make demo chooses the engine, PORT=8001 the port)"
+	@echo "make test           the tests on SQLite, no service needed (ARGS=... goes to pytest)"
+	@echo "make test-services  the tests on PostgreSQL and MariaDB, with Redis as the cache"
+	@echo "make test-interop   tokens and the Next.js example on Node, with jose"
+	@echo "make demo-nextjs    the example and a Next.js site that shares its session"
+	@echo "make fuzz           a minute of hostile tokens"
+	@echo "make bench          whole requests beside Django's engines and others, on PostgreSQL"
+	@echo "make bench-tokens   our tokens beside PyJWT, joserfc, jwcrypto and Django's signing"
+	@echo "make test-matrix    the tests on Python 3.11-3.13 x Django 5.2, 6.0, 6.1 (tox)"
+	@echo "make lint           ruff and mypy; make format mends what ruff can"
+	@echo "make check-example  the example's migrations, and manage.py check --deploy"
+	@echo "make docs           the documentation, in docs/_build/html"
+	@echo "make package        sdist and wheel, in dist"
+
+# --- environments --------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@.ci/venv $(VENV)
+
+$(VENV)/.installed: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "Installing the package and what it needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+# $(VENV)/.installed-test: with the extra "test" of setup.cfg, and so on.
+$(VENV)/.installed-%: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "Installing the package with what \"$*\" needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+# mysqlclient is compiled against MariaDB's client library.
+$(VENV)/.installed-services: setup.cfg pyproject.toml | $(BIN)/python
+	@.ci/mysqlclient $(BIN)/python
+	@echo "Installing the package with what \"services\" needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[services]'
+	@touch $@
+
+# --- the example ---------------------------------------------------------------------------------
+
+demo: $(VENV)/.installed
+	@exec $(BIN)/python -m example_project.demo 127.0.0.1:$(PORT)
+
+demo-nextjs: $(VENV)/.installed
+	@.ci/node
+	@exec $(BIN)/python -m example_project.nextjs.demo 127.0.0.1:$(PORT)
+
+# As on a server, with a secret that is thrown away.
+check-example: export SESSION_SECRET = $(shell head -c 32 /dev/urandom | base64)
+check-example: export DEBUG = 0
+check-example: export ALLOWED_HOSTS = example.com
+check-example: $(VENV)/.installed
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+# --- tests ---------------------------------------------------------------------------------------
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(ARGS)
+
+test-services: $(VENV)/.installed-services
+	.ci/services $(BIN)/python -m pytest -m "not packaging" $(ARGS)
+
+test-matrix: $(VENV)/.installed-matrix
+	$(BIN)/tox run $(ARGS)
+
+test-interop: $(VENV)/.installed-interop
+	@.ci/node
+	INTEROP=1 $(BIN)/python -m pytest tests/interop $(ARGS)
+
+SECONDS_OF_FUZZING ?= 60
+
+fuzz: $(VENV)/.installed-fuzz
+	$(BIN)/python -m fuzz.tokens -max_total_time=$(SECONDS_OF_FUZZING)
+
+bench-tokens: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.tokens
+
+# What the benchmark compares is pinned, and needs Python 3.12 or newer.
+BENCH_PYTHON ?= $(firstword $(foreach v,3.13 3.12,$(shell command -v python$(v))) python3)
+BENCH := $(VENV)-bench
+
+$(BENCH)/.installed: benchmarks/requirements.txt setup.cfg
+	$(BENCH_PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt --editable .
+	@touch $@
+
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python -m benchmarks.engines $(ARGS)
+
+# --- quality, documents, package -----------------------------------------------------------------
+
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+package: $(VENV)/.installed-test
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m pytest -q tests/test_packaging.py
+
+clean:
+	rm -rf $(VENV) .tox build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,196 @@
+"""How the admin's lists find and count rows: filters, search, pages.
+
+Nothing here reads a whole table, which may have millions of rows.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.core.exceptions import FieldDoesNotExist
+from django.core.paginator import Paginator
+from django.db import router
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+
+from .conf import get_config
+from .devices import BROWSERS, SYSTEMS, normal_ip, stored_ip
+from .exceptions import BadToken
+from .sids import sid_from_uuid, uuid_from_sid
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
+
+    _Choices = tuple[tuple[str, str | StrPromise], ...]
+    _Paginator = Paginator[Any]
+else:
+    _Paginator = Paginator
+
+_MAX_USERS_FOUND = 1000
+
+
+class CappedPaginator(_Paginator):
+    """Counts up to `cap` rows and pages through those: an exact count reads the whole table."""
+
+    cap = 10_000
+
+    @cached_property
+    def _found(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by()[: self.cap + 1].count())
+
+    @cached_property
+    def count(self) -> int:
+        return min(self._found, self.cap)
+
+    @property
+    def capped(self) -> bool:
+        """Tell whether there are more rows than are counted."""
+        return self._found > self.cap
+
+
+class _Filter(admin.SimpleListFilter):
+    """A filter with fixed choices."""
+
+    choices_offered: _Choices = ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return self.choices_offered
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        known = value in {choice for choice, _ in self.choices_offered}
+        return self.narrow(queryset, value) if value is not None and known else queryset
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        raise NotImplementedError
+
+
+class LastSeenFilter(_Filter):
+    title = _("last seen")
+    parameter_name = "seen"
+    choices_offered = (
+        ("1", _("in the last hour")),
+        ("24", _("in the last day")),
+        ("168", _("in the last week")),
+    )
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        since = timezone.now() - timedelta(hours=int(value))
+        return queryset.filter(last_seen_at__gte=since)
+
+
+class WhenFilter(_Filter):
+    """Of events: how long ago they happened."""
+
+    title = _("when")
+    parameter_name = "when"
+    choices_offered = LastSeenFilter.choices_offered
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        since = timezone.now() - timedelta(hours=int(value))
+        return queryset.filter(created_at__gte=since)
+
+
+class UserFilter(_Filter):
+    """By the kind of user, where the user model knows `is_staff`."""
+
+    title = _("user")
+    parameter_name = "user_is"
+    choices_offered = (
+        ("staff", _("staff")),
+        ("other", _("not staff")),
+        ("nobody", _("not signed in")),
+    )
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        try:
+            get_user_model()._meta.get_field("is_staff")
+        except FieldDoesNotExist:
+            return self.choices_offered[2:]
+        return self.choices_offered
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        if value == "nobody":
+            return queryset.filter(user_id=None)
+        staff = Q(user_id__in=_staff(queryset.db))
+        return queryset.filter(staff if value == "staff" else ~staff, user_id__isnull=False)
+
+
+def _staff(using: str) -> Any:
+    """Return the pks of staff: a subquery where they are in that database, else a list."""
+    users = get_user_model()
+    pks = users._default_manager.filter(is_staff=True).values_list("pk", flat=True)
+    return pks.using(using) if router.db_for_write(users) == using else list(pks)
+
+
+class BrowserFilter(_Filter):
+    title = _("browser")
+    parameter_name = "browser"
+    choices_offered = tuple((name, name) for name in BROWSERS)
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return queryset.filter(Q(browser=value) | Q(browser__startswith=f"{value} "))
+
+
+class SystemFilter(_Filter):
+    title = _("operating system")
+    parameter_name = "os"
+    choices_offered = tuple((name, name) for name in SYSTEMS)
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return queryset.filter(os=value)
+
+
+class KindFilter(_Filter):
+    title = _("device")
+    parameter_name = "device"
+    choices_offered = (
+        ("desktop", _("computer")),
+        ("phone", _("phone")),
+        ("tablet", _("tablet")),
+        ("bot", _("program")),
+    )
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return queryset.filter(device=value)
+
+
+def matches(term: str, *, events: bool = False) -> Q:
+    """Return what finds sessions by user, address, or session id in both its spellings.
+
+    Arguments: `events` is true for what finds events of the history instead.
+    """
+    found = Q(user_id__in=_users_like(term))
+    if pk := _pk_of(term):
+        found |= Q(sid=sid_from_uuid(pk)) if events else Q(pk=pk)
+    if address := normal_ip(term):
+        found |= Q(ip_address__in={address, stored_ip(address, get_config())} - {None})
+    return found
+
+
+def _pk_of(term: str) -> UUID | None:
+    """Return the row's id for a sid as tokens or as tables write it."""
+    try:
+        return uuid_from_sid(term) if len(term) == 22 else UUID(term)
+    except (BadToken, ValueError):
+        return None
+
+
+def _users_like(term: str) -> list[Any]:
+    """Return the pks of users by name or e-mail; a list, so that the sessions' index is used."""
+    users = get_user_model()
+    names = {users.USERNAME_FIELD, getattr(users, "EMAIL_FIELD", users.USERNAME_FIELD)}
+    found = Q()
+    for name in names:
+        found |= Q(**{f"{name}__icontains": term})
+    return list(
+        users._default_manager.filter(found).values_list("pk", flat=True)[:_MAX_USERS_FOUND]
+    )

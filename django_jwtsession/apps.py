@@ -1,0 +1,24 @@
+"""The app; its label is part of table names and never changes."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.core.signals import request_finished
+from django.utils.translation import gettext_lazy as _
+
+
+class JWTSessionConfig(AppConfig):
+    name = "django_jwtsession"
+    verbose_name = _("Sessions")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import checks  # noqa: F401
+        from .history import write_pending
+        from .receivers import on_login, on_login_failed, on_logout
+
+        user_logged_in.connect(on_login, dispatch_uid="django_jwtsession")
+        user_logged_out.connect(on_logout, dispatch_uid="django_jwtsession")
+        user_login_failed.connect(on_login_failed, dispatch_uid="django_jwtsession")
+        request_finished.connect(write_pending, dispatch_uid="django_jwtsession")

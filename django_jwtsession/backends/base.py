@@ -1,0 +1,349 @@
+"""What the engines share: the token at the door, expiry, refresh, and Django's session API.
+
+`session.session_key` is the cookie's value, `session.sid` the name that stays the same for a
+session's life. An engine says how a session is read, written, extended and ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import SessionBase
+
+from .. import policy
+from ..conf import Config, get_config
+from ..exceptions import BadToken, Reason
+from ..feed import feed
+from ..tokens.claims import Claims
+from . import data as session_data
+
+logger = logging.getLogger("django.security.jwtsession")
+
+# Browsers drop a cookie whose name and value are longer, without a word (RFC 6265 6.1).
+MAX_COOKIE_SIZE = 4096
+
+# What a request knows of its session is good for so long; a later answer asks again before it
+# hands out a cookie: the session may have ended, or the browser may have a newer one.
+FRESH_FOR = 0.1
+
+
+class TokenSession(SessionBase):
+    """A session whose `session_key` is a token (DESIGN section 2).
+
+    `cookie_due` says that the browser's cookie is behind this session though nothing of it is left
+    to save. `just_ended` says that the session was ended while this request may have been on its
+    way: the browser's cookie may be a newer one, and is not deleted. `overtaken` says that it was
+    ended by a login, which moved it to a new id: nothing of the answer may touch the cookie.
+    `environ` is the META of the request, where the middleware or a login gave it: rows and history
+    take the device from it.
+    """
+
+    cookie_due = False
+    just_ended = False
+    overtaken = False
+    environ: Mapping[str, Any] | None = None
+    # Known once the session is loaded or saved; times as Unix times.
+    _sid: str | None = None
+    _claims: Claims | None = None
+    _auth_time: float | None = None
+    _auth_user: Any = None
+    _expires_at: float = 0.0
+
+    if TYPE_CHECKING:  # Django's, but for its stubs
+        _session_cache: dict[str, Any]
+
+        def _get_session(self, no_load: bool = False) -> dict[str, Any]: ...
+        async def _aget_session(self, no_load: bool = False) -> dict[str, Any]: ...
+
+    def __init__(self, session_key: str | None = None) -> None:
+        # As SessionBase does, with the serializer looked up once a process.
+        self._session_key = session_key
+        self.accessed = False
+        self.modified = False
+        self.config: Config = get_config()
+        self.serializer = self.config.serializer
+        self._began = time.time()
+        if session_key and self.session_key is None:  # Django takes none under 8 characters
+            self._log(Reason.MALFORMED)
+
+    # --- what an engine provides, beside load(), save(), create(), exists(), cycle_key() ----------
+
+    def _extend(self, now: float) -> bool:
+        """Move the idle end as far as it goes, and `session_key` with it; False if it has ended."""
+        raise NotImplementedError
+
+    def _fresh(self, now: float) -> bool:
+        """Make sure that a cookie may go out for this session; False if it has ended."""
+        raise NotImplementedError
+
+    def _token_claims(self, data: dict[str, Any], now: float) -> Claims:
+        """Return the claims of a token issued now."""
+        raise NotImplementedError
+
+    def _too_large(self, claims: Claims, data: dict[str, Any], size: int, now: float) -> str:
+        """Return a token in place of one that would be `size` bytes with its name."""
+        raise NotImplementedError
+
+    def _end(self, claims: Claims, reason: str) -> None:
+        """End the session that `claims` name for everyone who holds a token of it."""
+        raise NotImplementedError
+
+    def is_revoked(self) -> bool:
+        """Tell whether the session was ended since it was loaded: cheap enough to ask each second.
+
+        For views that stream for longer than a request should trust its session.
+        """
+        raise NotImplementedError
+
+    def revalidate(self) -> None:
+        """Read the session from where the truth is, now; unsaved changes of this request stay."""
+        raise NotImplementedError
+
+    # --- the public additions to Django's API ----------------------------------------------------
+
+    @property
+    def sid(self) -> str | None:
+        """The id of this session: 22 characters, the same until login or logout; None if unsaved.
+
+        This, not `session_key`, is what to store beside a cart. Loads the session; in async code
+        read it after any `await session.aget(..)`.
+        """
+        self._get_session()
+        return self._sid
+
+    @property
+    def auth_time(self) -> float | None:
+        """Unix time of the login, with milliseconds; None for an anonymous session."""
+        self._get_session()
+        return self._auth_time
+
+    @property
+    def expires_at(self) -> float | None:
+        """Unix time at which this session ends if it is not used again.
+
+        None where that is not known without a query: for one that was never saved, and inside the
+        window of the hybrid engine, until revalidate() reads the row.
+        """
+        self._get_session()
+        return self._expires_at or None
+
+    @property
+    def trusted_until(self) -> float | None:
+        """Unix time until which the copy in the cookie may be trusted; None without such a copy."""
+        self._get_session()
+        return self._claims.rv if self._claims is not None else None
+
+    def refresh(self) -> bool:
+        """Extend the session to its full idle age now, as far as its absolute end allows.
+
+        Returns whether anything was extended: False for a session that was never saved, that has
+        ended, or that has a fixed end (`set_expiry(datetime)`).
+        """
+        self._get_session()
+        now = time.time()
+        if self._sid is None or not self._fresh(now):
+            return False
+        # By more than the fraction of a second that a fixed end seems to move.
+        if self._idle_end(now) <= self._expires_at + 1:
+            return False
+        extended = self._extend(now)
+        self.cookie_due = self.cookie_due or extended
+        return extended
+
+    def mark_login(self, environ: Mapping[str, Any]) -> None:
+        """Note that the user has just proved who they are: `auth_time` moves to now."""
+        feed.refresh(0.0)
+        self._auth_user = self._get_session().get(SESSION_KEY)
+        self._auth_time = self._login_time(time.time())
+        self.environ = self.environ or environ
+        self.modified = True
+
+    # --- what the middleware asks ----------------------------------------------------------------
+
+    def get_expiry_age(self, **kwargs: Any) -> int:
+        # As Django's, which reads the data more than once and knows three types of expiry.
+        if not kwargs and "_session_expiry" not in self._get_session():
+            return self.get_session_cookie_age()
+        return super().get_expiry_age(**kwargs)
+
+    def refresh_due(self, now: float) -> bool:
+        """Tell whether the response should extend this loaded session."""
+        if self._sid is None:
+            return False
+        end = self._absolute_end()
+        return policy.refresh_due(now, self._expires_at, self.get_expiry_age(), end)
+
+    def reissue_due(self, now: float) -> bool:
+        """Tell whether the browser should get a new cookie for a session that did not change."""
+        if self.cookie_due:
+            return True
+        key = self.session_key
+        return key is not None and not self.config.codec.is_current(key, now)
+
+    def touch_due(self, now: float) -> bool:
+        """Tell whether the store should note that the session was seen."""
+        return False
+
+    def reissue(self) -> bool:
+        """Make `session_key` a token of today for the session as it is; False if it has ended."""
+        now = time.time()
+        if not self._fresh(now):
+            return False
+        self._issue(self._get_session(), now)
+        return True
+
+    def cookie_max_age(self) -> int | None:
+        """Return the seconds for which the browser keeps the cookie, None for until it closes."""
+        if self.get_expire_at_browser_close():
+            return None
+        age: int = self.get_expiry_age()
+        end = self._absolute_end()
+        return age if end is None else min(age, math.ceil(end - time.time()))
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def _open(self) -> Claims | None:
+        """Return the claims of `session_key`; None for a bad one, and say why in the log, once."""
+        if self.session_key is None:
+            return None
+        try:
+            return self.config.codec.read(self.session_key, time.time())
+        except BadToken as error:
+            self._log(error.reason)
+            return None
+
+    def _unpack(self, claims: Claims) -> dict[str, Any] | None:
+        """Return the session data in `claims`, None (and a record) where it cannot be read."""
+        try:
+            return session_data.unpack(claims, self.config)
+        except BadToken as error:
+            self._log(error.reason)
+            return None
+
+    def _accept(self, claims: Claims | None, data: dict[str, Any] | None) -> dict[str, Any]:
+        """Be the session of `claims` with `data`, or none at all where there is no data."""
+        if claims is None or data is None:
+            self._reset()
+            return {}
+        self._sid = claims.sid
+        self._claims = claims
+        self._auth_user = data.get(SESSION_KEY)
+        return data
+
+    def _look_for_end(self, claims: Claims) -> None:
+        """Note whether, and how, the session of `claims` was ended within the last minute."""
+        self.just_ended = feed.just_ended(claims.sid)
+        self.overtaken = feed.moved(claims.sid)
+
+    def _reset(self) -> None:
+        """Let go of a session that is none, or has ended: what comes next is a new one."""
+        self._session_key = None
+        self._sid = self._claims = self._auth_time = self._auth_user = None
+        self._expires_at = 0.0
+        self.cookie_due = False
+
+    def _log(self, reason: Reason) -> None:
+        logger.warning("Session token refused: %s", reason.value, extra={"reason": reason.value})
+
+    def _claims_of(self, token: str | None) -> Claims | None:
+        """Return the claims of an authentic, living token, without a word about others."""
+        if token is None:
+            return None
+        if self._claims is not None and token == self.session_key:
+            return self._claims
+        try:
+            return self.config.codec.read(token, time.time())
+        except BadToken:
+            return None
+
+    def _revoked(self, claims: Claims) -> bool:
+        return feed.revoked(claims.sid, claims.sub, claims.auth_time)
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def _settle_auth(self, data: dict[str, Any], now: float) -> None:
+        """Let `auth_time` follow the user in `data`: none, the same as before, or a new one."""
+        user = data.get(SESSION_KEY)
+        if user is None:
+            self._auth_time = None
+        elif self._auth_time is None or user != self._auth_user:
+            self._auth_user = user
+            self._auth_time = self._login_time(now)
+        self._auth_user = user
+
+    def _login_time(self, now: float) -> float:
+        """Return the `auth_time` of a login at `now`: none that counts as ended already.
+
+        Servers' clocks differ; the one that ended the user's sessions may be ahead.
+        """
+        return max(round(now, 3), feed.ended_before(str(self._auth_user)))
+
+    def _kept_auth_time(self) -> float | None:
+        """Return the `auth_time` under which a session may take a new sid.
+
+        Where it is the one that was kept when all others of its user were ended, it must not be
+        taken for one of those under its new name.
+        """
+        if self._sid is None or self._auth_time is None:
+            return self._auth_time
+        return max(self._auth_time, feed.kept_since(self._sid, str(self._auth_user)))
+
+    def _absolute_end(self) -> float | None:
+        return policy.absolute_end(self._auth_time, self.config.absolute_age)
+
+    def _idle_end(self, now: float) -> float:
+        return policy.idle_end(now, self.get_expiry_age(), self._absolute_end())
+
+    def _issue(self, data: dict[str, Any], now: float) -> None:
+        """Make `session_key` a new token of this session."""
+        claims = self._token_claims(data, now)
+        token = self._seal(claims, now)
+        size = len(settings.SESSION_COOKIE_NAME) + len(token)
+        if size > MAX_COOKIE_SIZE:
+            token = self._too_large(claims, data, size, now)
+        self._session_key = token
+        self._claims = claims
+
+    def _seal(self, claims: Claims, now: float) -> str:
+        try:
+            return self.config.codec.issue(claims, now)
+        except ValueError:  # NaN, a lone surrogate: Django's serializer takes them, JSON does not
+            if not isinstance(claims.d, dict):
+                raise
+            text = session_data.as_text(claims.d, self.config)
+            return self.config.codec.issue(claims._replace(d=text), now)
+
+    # --- ending ----------------------------------------------------------------------------------
+
+    def delete(self, session_key: str | None = None) -> None:
+        """End the session that `session_key` names, this one by default."""
+        claims = self._claims_of(self.session_key if session_key is None else session_key)
+        if claims is not None:
+            self._end(claims, "deleted")
+
+    def flush(self) -> None:
+        """End this session; what is stored afterwards begins a new one."""
+        self.clear()
+        self.delete()
+        self._reset()
+        self.just_ended = False  # it was asked for here: the cookie goes
+
+    async def aflush(self) -> None:
+        """See flush()."""
+        self.clear()
+        await self.adelete()
+        self._reset()
+        self.just_ended = False
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        """Delete what has expired from all tables of the package, in batches."""
+        from ..cleanup import clear_expired
+
+        clear_expired(cls)

@@ -1,0 +1,104 @@
+"""The statements that the engines with rows execute, each one by primary key.
+
+Everything runs on the router's write database. A row travels as a Row, not as a model instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connections, models, router, transaction
+from django.db.models import F
+
+from . import statements
+
+
+class Row(NamedTuple):
+    """What the engines know of a row; times as Unix times."""
+
+    data: bytes
+    version: int
+    user_id: Any
+    created_at: float
+    authenticated_at: float | None
+    last_seen_at: float
+    expires_at: float
+    generation: int
+    generation_confirmed_at: float | None
+    next_issued_at: float | None
+
+
+Model = type[models.Model]
+
+
+def fetch(model: Model, pk: UUID) -> Row | None:
+    """Return the row, None where there is none."""
+    return _row(statements.select(model, _database(model), Row._fields)(pk))
+
+
+def fetch_locked(model: Model, pk: UUID) -> Row | None:
+    """Return the newest state of the row and hold it until the transaction ends."""
+    using = _database(model)
+    queryset = model._base_manager.using(using).filter(pk=pk)
+    if connections[using].features.has_select_for_update:
+        queryset = queryset.select_for_update()
+    else:  # SQLite: the first write takes the lock on the whole database
+        queryset.update(version=F("version"))
+    return _row(queryset.values_list(*Row._fields).first())
+
+
+def _row(values: Sequence[Any] | None) -> Row | None:
+    return None if values is None else Row(bytes(values[0]), *map(_unix, values[1:]))
+
+
+def row_of(instance: Any) -> Row:
+    """Return the row that an instance was inserted as."""
+    return Row(bytes(instance.data), *(_unix(getattr(instance, name)) for name in Row._fields[1:]))
+
+
+def update(model: Model, pk: UUID, columns: dict[str, Any], **expected: Any) -> bool:
+    """Set `columns` of the row, if it has the `expected` numbers as well; tell whether it did."""
+    statement = statements.update(model, _database(model), tuple(columns), tuple(expected))
+    return statement(pk, list(columns.values()), list(expected.values())) == 1
+
+
+def update_where(model: Model, pk: UUID, columns: dict[str, Any], **where: Any) -> bool:
+    """As update(), for columns that are expressions and any condition a queryset takes."""
+    rows = model._base_manager.using(_database(model)).filter(pk=pk, **where)
+    return rows.update(**columns) == 1
+
+
+def locked(model: Model) -> Any:
+    """Return the transaction that `fetch_locked` needs."""
+    return transaction.atomic(using=_database(model))
+
+
+def exists(model: Model, pk: UUID) -> bool:
+    return model._base_manager.using(_database(model)).filter(pk=pk).exists()
+
+
+def insert(instance: models.Model) -> None:
+    """Insert a row. Raises IntegrityError where its id is taken."""
+    using = router.db_for_write(type(instance), instance=instance)
+    with transaction.atomic(using=using):
+        instance.save(force_insert=True, using=using)
+
+
+def delete(model: Model, pk: UUID) -> bool:
+    """Delete the row; tell whether it was there."""
+    return model._base_manager.using(_database(model)).filter(pk=pk).delete()[0] > 0
+
+
+def _database(model: Model) -> str:
+    return router.db_for_write(model)
+
+
+def _unix(value: Any) -> Any:
+    if not isinstance(value, datetime):
+        return value
+    if value.tzinfo is None:  # in the hour that a clock repeats in autumn, the one that it is now
+        value = value.replace(fold=datetime.now().fold)
+    return value.timestamp()

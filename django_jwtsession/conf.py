@@ -1,0 +1,257 @@
+"""The ``JWTSESSION`` setting: one dict, every key checked, read once.
+
+`get_config()` is what the rest of the package calls; checks.py turns `problems()` into messages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from .exceptions import BadKey
+from .tokens import base64url
+from .tokens.codec import Codec
+from .tokens.keys import ALGORITHMS, KeyRing, KeySource, read_pem
+
+DAY = 86400
+JSON_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
+
+
+@dataclass(frozen=True)
+class Config:
+    """The values of ``JWTSESSION`` under their names in lower case; durations in seconds."""
+
+    algorithms: Sequence[str] = ("A256GCM",)
+    # Never in a repr: debug pages and error trackers show those of local variables.
+    keys: Sequence[KeySource] = field(default=(), repr=False)
+    issuer: str | None = None
+    audience: str | None = None
+    leeway: float = 15
+    absolute_age: float = 90 * DAY
+    revalidate_after: float = 60
+    revocation_poll: float | None = 1.0
+    stale_if_error: float = 60
+    last_seen_every: float = 300
+    rotate_after: float | None = 3600
+    rotate_grace: float = 300
+    compress: bool = False
+    trusted_proxy_count: int = 0
+    store_ip: bool | str = True
+    max_sessions_per_user: int | None = None
+    clear_at_login: int = 100
+    history_age: float = 90 * DAY
+
+    @cached_property
+    def codec(self) -> Codec:
+        """The codec of this site. Raises ImproperlyConfigured where KEYS cannot be used."""
+        try:
+            ring = KeyRing(
+                self.key_sources,
+                settings.SESSION_COOKIE_NAME,
+                max_age=max(self.absolute_age, settings.SESSION_COOKIE_AGE),
+                compress=self.compress,
+            )
+            return Codec(
+                ring,
+                self.algorithms,
+                leeway=self.leeway,
+                issuer=self.issuer,
+                audience=self.audience,
+            )
+        except BadKey as error:
+            raise ImproperlyConfigured(f'JWTSESSION["KEYS"]: {error}.') from None
+
+    @property
+    def key_sources(self) -> Sequence[KeySource]:
+        """KEYS, or Django's secret keys where it is not set."""
+        return self.keys or [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+
+    @cached_property
+    def serializer(self) -> type[Any]:
+        """The class that SESSION_SERIALIZER names."""
+        serializer: type[Any] = import_string(settings.SESSION_SERIALIZER)
+        return serializer
+
+    @cached_property
+    def data_is_json(self) -> bool:
+        """Whether session data can stand in a token as a JSON object."""
+        return bool(settings.SESSION_SERIALIZER == JSON_SERIALIZER)
+
+    @cached_property
+    def backend_digests(self) -> dict[str, str]:
+        """The `be` claim of each authentication backend, by its path."""
+        return {path: _digest(path) for path in settings.AUTHENTICATION_BACKENDS}
+
+    @cached_property
+    def backend_paths(self) -> dict[str, str]:
+        """The path of each authentication backend, by its `be` claim."""
+        return {digest: path for path, digest in self.backend_digests.items()}
+
+
+def _digest(path: str) -> str:
+    return base64url.encode(hashlib.sha256(path.encode()).digest())[:6].decode()
+
+
+# --- what each key takes -------------------------------------------------------------------------
+
+
+def _seconds(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 100 * 366 * DAY
+
+
+def _positive(value: Any) -> bool:
+    return _seconds(value) and value > 0
+
+
+def _positive_or_none(value: Any) -> bool:
+    return value is None or _positive(value)
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _algorithms(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(v in ALGORITHMS for v in value)
+
+
+def _keys(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(
+        isinstance(key, str | bytes | Path) and key not in ("", b"") for key in value
+    )
+
+
+def _name(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value != "")
+
+
+@dataclass(frozen=True)
+class _Rule:
+    accepts: Callable[[Any], bool]
+    write: str
+
+
+RULES: dict[str, _Rule] = {
+    "ALGORITHMS": _Rule(
+        _algorithms,
+        f"a list with one or more of {', '.join(map(repr, ALGORITHMS))}, the first issues",
+    ),
+    "KEYS": _Rule(
+        _keys, "a list of secrets (str or bytes) and PEM keys (text or path), newest first"
+    ),
+    "ISSUER": _Rule(_name, "a string, or None"),
+    "AUDIENCE": _Rule(_name, "a string, or None"),
+    "LEEWAY": _Rule(_seconds, "seconds or a timedelta, such as 15"),
+    "ABSOLUTE_AGE": _Rule(_positive, "seconds or a timedelta, such as timedelta(days=90)"),
+    "REVALIDATE_AFTER": _Rule(_seconds, "seconds or a timedelta, such as 60"),
+    "REVOCATION_POLL": _Rule(_positive_or_none, "seconds, such as 1.0, or None for no feed"),
+    "STALE_IF_ERROR": _Rule(_seconds, "seconds or a timedelta, such as 60"),
+    "ROTATE_AFTER": _Rule(_positive_or_none, "seconds or a timedelta, or None for no rotation"),
+    "ROTATE_GRACE": _Rule(_seconds, "seconds or a timedelta, such as 300"),
+    "LAST_SEEN_EVERY": _Rule(_seconds, "seconds or a timedelta, such as 300"),
+    "COMPRESS": _Rule(lambda value: type(value) is bool, "True or False"),
+    "TRUSTED_PROXY_COUNT": _Rule(_count, "the number of your own proxies, 0 or more"),
+    "STORE_IP": _Rule(
+        lambda value: value is True or value is False or value == "prefix",
+        'True, "prefix" or False',
+    ),
+    "MAX_SESSIONS_PER_USER": _Rule(
+        lambda value: value is None or (_count(value) and value > 0),
+        "the most sessions of one user, 1 or more, or None for any number",
+    ),
+    "HISTORY_AGE": _Rule(_positive, "seconds or a timedelta, such as timedelta(days=90)"),
+    "CLEAR_AT_LOGIN": _Rule(_count, "the most expired rows a login may delete, 0 for none"),
+}
+assert set(RULES) == {each.name.upper() for each in fields(Config)}
+
+
+def problems(value: Any) -> list[str]:
+    """Return what is wrong with a ``JWTSESSION`` dict, each with what to write instead."""
+    if not isinstance(value, dict):
+        return ["JWTSESSION must be a dict; write JWTSESSION = {} for the defaults."]
+    found = []
+    for key, given in value.items():
+        rule = RULES.get(key) if isinstance(key, str) else None
+        if rule is None:
+            near = get_close_matches(str(key).upper(), RULES, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(RULES)}."
+            found.append(f"JWTSESSION has no key {key!r}. {hint}")
+        elif not rule.accepts(_plain(given)):
+            found.append(f'JWTSESSION["{key}"] must be {rule.write}.')
+    return found or _contradictions(value)
+
+
+def _contradictions(value: dict[str, Any]) -> list[str]:
+    grace = _plain(value.get("ROTATE_GRACE", Config.rotate_grace))
+    if grace < _plain(value.get("REVALIDATE_AFTER", Config.revalidate_after)):
+        return [
+            'JWTSESSION["ROTATE_GRACE"] must not be less than REVALIDATE_AFTER: a copy that is'
+            " still trusted would be called stolen."
+        ]
+    return []
+
+
+def key_problems(config: Config) -> list[str]:
+    """Return what is wrong with the keys themselves; never a part of one."""
+    found = []
+    where = 'JWTSESSION["KEYS"]' if config.keys else "SECRET_KEY and SECRET_KEY_FALLBACKS"
+    for number, source in enumerate(config.key_sources, 1):
+        try:
+            if read_pem(source) is not None:
+                continue
+        except BadKey:
+            continue  # building the codec says so
+        secret = source.encode() if isinstance(source, str) else source
+        if len(secret) < 32:  # type: ignore[arg-type]  # no Path: read_pem took it
+            found.append(
+                f"Key {number} of {where} is under 32 bytes. Make one with"
+                " `manage.py jwtsession keygen` or `openssl rand -base64 32`."
+            )
+    try:
+        config.codec  # noqa: B018
+    except ImproperlyConfigured as error:
+        found.append(str(error))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+_config: Config | None = None
+
+
+def get_config() -> Config:
+    """Return the site's configuration, built at first use and again after a change of settings.
+
+    Raises ImproperlyConfigured with the first problem.
+    """
+    return _config or _build()
+
+
+def _build() -> Config:
+    global _config
+    given = getattr(settings, "JWTSESSION", {})
+    if found := problems(given):
+        raise ImproperlyConfigured(found[0])
+    _config = Config(**{key.lower(): _plain(value) for key, value in given.items()})
+    return _config
+
+
+def _forget(**kwargs: Any) -> None:
+    global _config
+    _config = None
+
+
+setting_changed.connect(_forget, dispatch_uid="django_jwtsession.conf")

@@ -1,0 +1,171 @@
+"""The sessions of one user as pages show them, whatever the engine; and ending one of them.
+
+Engines with rows know them all. The cookie engine has none: there the logins of the history are
+listed that nothing is known to have ended, without a word on when they were last used.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import SESSION_KEY
+from django.db import router
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.timesince import timesince
+from django.utils.translation import gettext
+
+from . import devices
+from .backends.base import TokenSession
+from .conf import get_config
+from .exceptions import BadToken
+from .feed import feed
+from .models import SessionEvent
+from .revocation import revoke_session
+from .sids import uuid_from_sid
+from .times import to_datetime
+
+# More than anybody has: a program that logs in at each call must not make the page endless.
+_MOST = 1000
+ENDS = (SessionEvent.Kind.LOGOUT, SessionEvent.Kind.REVOKED, SessionEvent.Kind.TOKEN_REUSE)
+BY_USER = "user"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A session as pages show it; `last_seen_at` is None where nobody knows."""
+
+    sid: str
+    words: str
+    kind: str
+    ip_address: str | None
+    signed_in_at: datetime | None
+    last_seen_at: datetime | None = None
+    is_own: bool = False
+
+    @property
+    def signed_in(self) -> str:
+        """When the login was: "3 days ago"."""
+        return "" if self.signed_in_at is None else ago(self.signed_in_at)
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether the session is in use, as exactly as LAST_SEEN_EVERY lets one know."""
+        if self.last_seen_at is None:
+            return self.is_own
+        age = (timezone.now() - self.last_seen_at).total_seconds()
+        return self.is_own or age < get_config().last_seen_every + 60
+
+    @property
+    def last_seen(self) -> str:
+        """When the session was last used: "2 hours ago"."""
+        return "" if self.last_seen_at is None else ago(self.last_seen_at)
+
+
+def ago(at: datetime) -> str:
+    """Return the time since `at` in its largest unit."""
+    if (timezone.now() - at).total_seconds() < 60:
+        return gettext("just now")
+    return gettext("%(time)s ago") % {"time": timesince(at, depth=1)}
+
+
+def sessions_of(request: HttpRequest) -> list[Listed]:
+    """Return the sessions of the request's user: this one first, then the last seen."""
+    sid = _own_sid(request)
+    model = _model(request)
+    found = _from_history(request) if model is None else _from_rows(request, model)
+    own = [one for one in found if one.is_own] or [_own(request, sid)]
+    return [*own, *(one for one in found if not one.is_own)]
+
+
+def end_session(request: HttpRequest, sid: str) -> Listed | None:
+    """End a session of the request's user; return it, None where there is no such session."""
+    try:
+        pk = uuid_from_sid(sid)
+    except (BadToken, ValueError):  # a letter that no sid has
+        return None
+    model = _model(request)
+    if model is None:
+        found = {one.sid: one for one in _from_history(request)}.get(sid)
+        if found is not None:
+            revoke_session(sid, by=request.user, reason=BY_USER)
+        return found
+    rows = model.objects.filter(pk=pk, user_id=request.user.pk)
+    row = rows.in_force().defer("data").first()
+    if row is None or not rows.revoke(by=request.user, reason=BY_USER):
+        return None
+    return _of_row(row, "")
+
+
+def _model(request: HttpRequest) -> Any:
+    """Return the model of the request's session, None where its engine has no rows."""
+    session: Any = request.session
+    if not isinstance(session, TokenSession):
+        return None
+    get_model_class = getattr(session, "get_model_class", None)
+    return None if get_model_class is None else get_model_class()
+
+
+def _own_sid(request: HttpRequest) -> str:
+    return getattr(request.session, "sid", None) or ""
+
+
+def _own(request: HttpRequest, sid: str) -> Listed:
+    """Return the session of this request, from what the request tells."""
+    device = devices.columns(request.META, get_config())
+    at = getattr(request.session, "auth_time", None)
+    return Listed(
+        sid=sid,
+        words=devices.words(device["browser"], device["os"]),
+        kind=device["device"],
+        ip_address=device["ip_address"],
+        signed_in_at=None if at is None else to_datetime(at),
+        is_own=True,
+    )
+
+
+def _from_rows(request: HttpRequest, model: Any) -> list[Listed]:
+    sid = _own_sid(request)
+    rows = model.objects.filter(user_id=request.user.pk).in_force().defer("data")
+    return [_of_row(row, sid) for row in rows.order_by("-last_seen_at", "pk")[:_MOST]]
+
+
+def _of_row(row: Any, own_sid: str) -> Listed:
+    return Listed(
+        sid=row.sid,
+        words=row.device_words,
+        kind=row.device,
+        ip_address=row.ip_address,
+        signed_in_at=row.authenticated_at,
+        last_seen_at=row.last_seen_at,
+        is_own=row.sid == own_sid,
+    )
+
+
+def _from_history(request: HttpRequest) -> list[Listed]:
+    """Return the logins that nothing is known to have ended, newest first."""
+    config = get_config()
+    events = SessionEvent.objects.using(router.db_for_write(SessionEvent)).filter(
+        user=request.user.pk,
+        created_at__gt=to_datetime(time.time() - config.absolute_age),
+    )
+    ended = set(events.filter(kind__in=ENDS).values_list("sid", flat=True))
+    own, subject = _own_sid(request), request.session.get(SESSION_KEY)
+    feed.refresh()
+    found: dict[str, Listed] = {}
+    for event in events.filter(kind=SessionEvent.Kind.LOGIN).order_by("-created_at")[:_MOST]:
+        sid = event.sid
+        if sid in found or sid in ended or feed.revoked(sid, subject, event.created_at.timestamp()):
+            continue
+        found[sid] = Listed(
+            sid=sid,
+            words=event.device_words,
+            kind=event.device,
+            ip_address=event.ip_address,
+            signed_in_at=event.created_at,
+            is_own=sid == own,
+        )
+    return list(found.values())

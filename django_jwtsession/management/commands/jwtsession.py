@@ -1,0 +1,126 @@
+"""``manage.py jwtsession``: keys and tokens from the command line."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+
+from ... import revocation
+from ...cleanup import session_model
+from ...exceptions import BadToken
+from ._inspect import Report, inspect
+from ._keygen import KEY_TYPES, keygen
+
+# More than any token that is read, less than what someone might pipe in by mistake.
+_MAX_INPUT = 64 * 1024
+_STDIN = "-"
+
+
+class Command(BaseCommand):
+    help = "Makes keys for sessions, and says what is in a session token."
+    # Keys are made, and tokens looked at, where the settings are not right yet.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        commands = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
+        make = commands.add_parser("keygen", help="print a new key for JWTSESSION['KEYS']")
+        make.add_argument(
+            "--type",
+            choices=KEY_TYPES,
+            default="secret",
+            help="secret for A256GCM and HS256, ec (P-256) for ES256, ed25519 for EdDSA",
+        )
+        look = commands.add_parser("inspect", help="show header, claims and verdict of a token")
+        look.add_argument(
+            "token",
+            nargs="?",
+            default=_STDIN,
+            metavar="TOKEN",
+            help="the cookie's value; - or nothing reads standard input, where no process list"
+            " and no shell history can see it",
+        )
+        look.add_argument("--reveal", action="store_true", help="show the session data as well")
+        look.add_argument("--json", action="store_true", help="print one JSON object")
+
+        show = commands.add_parser("list", help="show the sessions of a user that are in the table")
+        show.add_argument("--user", required=True, metavar="NAME", help="the name of a login")
+        end = commands.add_parser("revoke", help="end sessions, on every process")
+        which = end.add_mutually_exclusive_group(required=True)
+        which.add_argument("--user", metavar="NAME", help="all sessions of a user")
+        which.add_argument("--sid", help="one session, by the id that list shows")
+        which.add_argument("--all", action="store_true", help="the sessions of all users")
+
+    def handle(self, *args: Any, subcommand: str, **options: Any) -> None:
+        """Run the subcommand, a method of this name."""
+        try:
+            getattr(self, subcommand)(**options)
+        except DatabaseError as error:
+            raise CommandError(f"The database said: {str(error).partition(chr(10))[0]}") from None
+
+    def keygen(self, *, type: str, **options: Any) -> None:  # noqa: A002  # the option's name
+        """Print a new key; nothing is stored."""
+        self.stdout.write(keygen(type).rstrip("\n"))
+
+    def inspect(self, *, token: str, reveal: bool, json: bool, **options: Any) -> None:
+        """Print what a token says; exit with 1 where it is not valid, 2 where there is none."""
+        text = token.strip() if token != _STDIN else _from_stdin()
+        if not text:
+            raise CommandError("No token given: pass it on standard input.", returncode=2)
+        report: Report = inspect(text, reveal=reveal)
+        self.stdout.write(report.as_json() if json else report.as_text())
+        if not report.valid:
+            sys.exit(1)
+
+    def list(self, *, user: str, **options: Any) -> None:
+        """Print a line for each session of a user, the one used last first."""
+        sessions = session_model().objects.in_force().filter(user_id=_user(user).pk)
+        for session in sessions.order_by("-last_seen_at", "pk"):
+            seen, ends = (_text(at) for at in (session.last_seen_at, session.expires_at))
+            where = session.ip_address or "-"
+            self.stdout.write(
+                f"{session.sid}  {session.device_words}  {where}  last seen {seen}  ends {ends}"
+            )
+
+    def revoke(
+        self,
+        *,
+        user: str | None,
+        sid: str | None,
+        all: bool,  # noqa: A002  # the option's name
+        **options: Any,
+    ) -> None:
+        """End sessions; print how many rows there were."""
+        if user is not None:
+            count = revocation.revoke_user_sessions(_user(user), reason="command")
+        elif sid is not None:
+            try:
+                count = int(revocation.revoke_session(sid, reason="command"))
+            except (BadToken, ValueError):
+                raise CommandError("That is no session id: 22 letters, digits, - and _.") from None
+        else:
+            count = revocation.revoke_all_sessions(reason="command")
+        self.stdout.write(f"Ended; {count} of them in the table.")
+
+
+def _user(name: str) -> Any:
+    model = get_user_model()
+    try:
+        return model._default_manager.get_by_natural_key(name)
+    except model.DoesNotExist:
+        raise CommandError(f"There is no user {name!r}.") from None
+
+
+def _text(at: datetime) -> str:
+    return at.isoformat(" ", "minutes")
+
+
+def _from_stdin() -> str:
+    try:
+        return sys.stdin.read(_MAX_INPUT).strip()
+    except UnicodeDecodeError:
+        raise CommandError("What came on standard input is no text.", returncode=2) from None

@@ -1,0 +1,70 @@
+"""Querysets of the tables."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from django.db import models, router
+from django.utils import timezone
+
+from .conf import get_config
+from .exceptions import BadToken
+from .sids import uuid_from_sid
+
+if TYPE_CHECKING:
+    _Manager = models.Manager[Any]
+else:
+    _Manager = models.Manager
+
+
+class ExpiringQuerySet(models.QuerySet[Any]):
+    """Rows that end at `expires_at`."""
+
+    def in_force(self) -> Self:
+        """Return the rows that have not reached their end."""
+        return self.filter(expires_at__gt=timezone.now())
+
+
+class SessionQuerySet(ExpiringQuerySet):
+    """Sessions; also found by ``session_key=``, as code written for Django's model asks."""
+
+    def filter(self, *args: Any, session_key: str | None = None, **kwargs: Any) -> Self:
+        """As Django's; `session_key` is the value of a session cookie."""
+        if session_key is not None:
+            kwargs["pk"] = _pk_of(session_key)
+        return super().filter(*args, **kwargs)
+
+    def revoke(self, by: Any = None, reason: str = "revoked") -> int:
+        """End the sessions for everyone who holds their cookies; return how many there were.
+
+        Arguments: `by` is the user who ends them, `reason` a word for the history.
+        """
+        from .revocation import revoke_rows
+
+        return revoke_rows(self, by=by, reason=reason)
+
+    async def arevoke(self, by: Any = None, reason: str = "revoked") -> int:
+        """See revoke()."""
+        from asgiref.sync import sync_to_async
+
+        return await sync_to_async(self.revoke)(by, reason)
+
+
+class WriteDatabaseManager(_Manager):
+    """Reads where the writes go: a lagging replica must neither log in nor log out."""
+
+    def get_queryset(self) -> Any:
+        queryset = super().get_queryset()
+        return queryset.using(self._db or router.db_for_write(self.model))
+
+
+ExpiringManager = WriteDatabaseManager.from_queryset(ExpiringQuerySet, "ExpiringManager")
+SessionManager = WriteDatabaseManager.from_queryset(SessionQuerySet, "SessionManager")
+
+
+def _pk_of(session_key: str) -> Any:
+    try:
+        return uuid_from_sid(get_config().codec.read(session_key, time.time()).sid)
+    except BadToken:
+        return None

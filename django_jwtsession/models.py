@@ -1,0 +1,185 @@
+"""The tables. A row of Session exists exactly as long as the session can be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from .devices import words
+from .managers import ExpiringManager, SessionManager
+from .sids import sid_from_uuid
+
+if TYPE_CHECKING:
+    from .backends.db import SessionStore
+
+
+class AbstractSession(models.Model):
+    """One session of one browser. Subclass it to add columns, as Django documents for its own.
+
+    The table alone opens nothing: the cookie is a token made with the site's keys, and `id` is
+    only what it names.
+    """
+
+    id = models.UUIDField(_("session id"), primary_key=True, default=uuid4, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        # Users may live in another database, and a login takes no lock on the user's row.
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    data = models.BinaryField(_("data"), default=b"")
+    version = models.PositiveBigIntegerField(_("version"), default=1)
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+    authenticated_at = models.DateTimeField(_("signed in"), null=True, blank=True)
+    last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
+    expires_at = models.DateTimeField(_("expires"))
+    ip_address = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
+    user_agent = models.CharField(_("user agent"), max_length=512, blank=True, default="")
+    browser = models.CharField(_("browser"), max_length=64, blank=True, default="")
+    os = models.CharField(_("operating system"), max_length=64, blank=True, default="")
+    device = models.CharField(_("device"), max_length=64, blank=True, default="")
+    generation = models.PositiveBigIntegerField(_("generation"), default=0)
+    generation_confirmed_at = models.DateTimeField(_("generation confirmed"), null=True, blank=True)
+    next_issued_at = models.DateTimeField(_("next generation issued"), null=True, blank=True)
+
+    objects: ClassVar[SessionManager] = SessionManager()
+
+    class Meta:
+        abstract = True
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+        default_permissions = ("add", "change", "delete", "view", "revoke")
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["user", "-last_seen_at"]),
+            models.Index(fields=["-last_seen_at"]),
+            models.Index(fields=["expires_at"]),
+        ]
+
+    def __str__(self) -> str:
+        """Name the device, never the id or a token."""
+        return self.device_words
+
+    @property
+    def device_words(self) -> str:
+        """The device as people say it: "Firefox 149 on Ubuntu"."""
+        return words(self.browser, self.os)
+
+    @property
+    def sid(self) -> str:
+        """The id as `session.sid` writes it."""
+        return sid_from_uuid(self.id)
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionStore]:
+        """Return the SessionStore that works on this model."""
+        raise NotImplementedError
+
+    def get_decoded(self) -> dict[str, Any]:
+        """Return the session data, {} where it cannot be read; as Django's."""
+        return self.get_session_store_class()().decode_row(self.data)
+
+
+class Session(AbstractSession):
+    """The sessions of the engines `db` and `hybrid`."""
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionStore]:
+        from .backends.db import SessionStore
+
+        return SessionStore
+
+
+class Revocation(models.Model):
+    """An ended session, or all of a user's, for as long as a token of it could still be valid."""
+
+    subject = models.CharField(_("subject"), max_length=260)  # s:<sid> or u:<user pk>
+    before = models.FloatField(_("sessions from before"), null=True, blank=True)  # Unix time
+    keep_sid = models.CharField(_("except session"), max_length=22, blank=True, default="")
+    reason = models.CharField(_("reason"), max_length=32, blank=True, default="")
+    # The database's clock: the servers' may differ.
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+    expires_at = models.DateTimeField(_("expires"))
+
+    objects: ClassVar[ExpiringManager] = ExpiringManager()
+
+    class Meta:
+        verbose_name = _("revocation")
+        verbose_name_plural = _("revocations")
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["created_at"]),
+            models.Index(fields=["expires_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class SessionEvent(models.Model):
+    """What happened to sessions: the login history, of all engines. Rows are only ever added."""
+
+    class Kind(models.TextChoices):
+        LOGIN = "login", _("signed in")
+        LOGOUT = "logout", _("signed out")
+        LOGIN_FAILED = "login_failed", _("sign-in failed")
+        REVOKED = "revoked", _("ended")
+        TOKEN_REUSE = "token_reuse", _("old copy of the cookie used")
+        NEW_DEVICE = "new_device", _("new device")
+
+    kind = models.CharField(_("what"), max_length=16, choices=Kind)
+    sid = models.CharField(_("session"), max_length=22, blank=True, default="")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("by"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    created_at = models.DateTimeField(_("when"), default=timezone.now)
+    ip_address = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
+    user_agent = models.CharField(_("user agent"), max_length=512, blank=True, default="")
+    browser = models.CharField(_("browser"), max_length=64, blank=True, default="")
+    os = models.CharField(_("operating system"), max_length=64, blank=True, default="")
+    device = models.CharField(_("device"), max_length=64, blank=True, default="")
+    # token_reuse: address and user agent of the session's login, beside those of the copy's use.
+    detail = models.JSONField(_("detail"), default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("session event")
+        verbose_name_plural = _("session history")
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["user", "-created_at"]),
+            models.Index(fields=["-created_at"]),
+            models.Index(fields=["sid"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()
+
+    @property
+    def device_words(self) -> str:
+        """The device as people say it; see AbstractSession."""
+        return words(self.browser, self.os)

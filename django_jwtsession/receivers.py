@@ -1,0 +1,36 @@
+"""What follows from Django's own signals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from . import history
+from .backends.base import TokenSession
+from .cleanup import clear_at_login
+
+
+def on_login(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
+    """A login, also of the user who is logged in already: `auth_time` and device move to now."""
+    session = getattr(request, "session", None)
+    if isinstance(session, TokenSession):
+        if session.sid is None:  # in place of another user's: the history is to name it
+            session.create()
+        session.mark_login(request.META)
+        history.note_login(request, user)
+        clear_at_login()
+
+
+def on_logout(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
+    """A logout; Django sends it before the session ends, without a user where there was none."""
+    session = getattr(request, "session", None)
+    if user is not None and isinstance(session, TokenSession):
+        history.note_logout(request, user)
+
+
+def on_login_failed(
+    sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
+) -> None:
+    """A wrong password, or whatever else the authentication backends refused."""
+    history.note_failed_login(credentials, request)

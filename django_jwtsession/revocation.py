@@ -1,0 +1,260 @@
+"""Ending sessions, for everyone who holds their cookies and on every process.
+
+Rows are deleted, the feed is told, the history written, `session_revoked` sent: the same for all
+engines. What a process knows of ended sessions is in feed.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import router
+
+from .cleanup import in_test_environment, session_model
+from .conf import Config, get_config
+from .devices import columns
+from .feed import EVERYONE, MOVED, feed
+from .sids import sid_from_uuid, uuid_from_sid
+from .signals import session_revoked, token_reused
+from .times import to_datetime
+
+security_logger = logging.getLogger("django.security.jwtsession")
+
+REVOKED = "revoked"
+# A row that is by so many seconds younger than its login was made from a token that held it all.
+ADOPTED = 1.0
+_BATCH = 1000
+
+
+class Entry(NamedTuple):
+    """A line of the feed: see models.Revocation. Times are Unix times."""
+
+    subject: str
+    end: float
+    reason: str
+    before: float | None = None
+    keep_sid: str = ""
+
+
+def revoke_session(sid: str, by: Any = None, reason: str = REVOKED) -> bool:
+    """End one session.
+
+    Arguments: `sid` is `session.sid`; `by` is the user who ends it, for the history; `reason` a
+    word of up to 32 characters.
+
+    Returns whether there was a row; sessions of the cookie engine have none, and end all the same.
+    Raises BadToken (malformed) for what is no sid.
+    """
+    rows = session_model().objects.filter(pk=uuid_from_sid(sid))
+    if revoke_rows(rows, by=by, reason=reason):
+        return True
+    publish([Entry(f"s:{sid}", longest_end(get_config()), reason)])
+    _note([_from_history(sid)], by, reason)
+    return False
+
+
+def revoke_user_sessions(user: Any, keep: Any = None, by: Any = None, reason: str = REVOKED) -> int:
+    """End all sessions of a user, also those that only exist as cookies.
+
+    Arguments: `user` is a user or its pk; `keep` is a session or a sid that goes on; `by` and
+    `reason` as in revoke_session().
+
+    Returns the number of rows that were ended. Sessions that begin after the call are not touched.
+    """
+    pk = getattr(user, "pk", user)
+    name = user._meta.pk.value_to_string(user) if hasattr(user, "_meta") else str(pk)
+    keep_sid = getattr(keep, "sid", keep) or ""
+    rows = session_model().objects.filter(user_id=pk)
+    if keep_sid:
+        rows = rows.exclude(pk=uuid_from_sid(keep_sid))
+    config, now = get_config(), time.time()
+    # A session that another server has just begun may have a time ahead of this clock.
+    before = round(now + config.leeway, 3)
+    publish([Entry(f"u:{name}", longest_end(config, now), reason, before, keep_sid)])
+    count = revoke_rows(rows, by=by, reason=reason)
+    if not count:
+        _note([_Ended("", pk)], by, reason)
+    return count
+
+
+def revoke_all_sessions(by: Any = None, reason: str = REVOKED) -> int:
+    """End the sessions of all users, and all rows; return how many rows there were.
+
+    Anonymous sessions of the cookie engine go on: nothing names them.
+    """
+    config, now = get_config(), time.time()
+    before = round(now + config.leeway, 3)
+    publish([Entry(f"u:{EVERYONE}", longest_end(config, now), reason, before)])
+    return revoke_rows(session_model().objects.all(), by=by, reason=reason)
+
+
+arevoke_session = sync_to_async(revoke_session)
+arevoke_user_sessions = sync_to_async(revoke_user_sessions)
+
+
+class _Ended(NamedTuple):
+    sid: str
+    user_id: Any
+    device: tuple[Any, ...] = ()
+
+
+_DEVICE = ("ip_address", "user_agent", "browser", "os", "device")
+
+
+def _from_history(sid: str) -> _Ended:
+    """Return whose session without a row it is, and its device, as its login was recorded."""
+    from .models import SessionEvent
+
+    logins = SessionEvent.objects.using(router.db_for_write(SessionEvent)).filter(
+        sid=sid, kind=SessionEvent.Kind.LOGIN
+    )
+    login = logins.order_by("-created_at").values_list("user_id", *_DEVICE).first()
+    return _Ended(sid, None) if login is None else _Ended(sid, login[0], login[1:])
+
+
+def revoke_rows(queryset: Any, by: Any = None, reason: str = REVOKED) -> int:
+    """End the sessions of a queryset, in batches; return how many there were."""
+    config, count = get_config(), 0
+    while True:
+        # Without the order of an admin page: the next batch is whatever is still there.
+        batch = list(
+            queryset.order_by().values_list(
+                "pk", "user_id", "created_at", "authenticated_at", *_DEVICE
+            )[:_BATCH]
+        )
+        pks = [row[0] for row in batch]
+        queryset.model._base_manager.using(queryset.db).filter(pk__in=pks).delete()
+        ends = [row_end(config, _unix(row[2]), _unix(row[3])) for row in batch]
+        ended = [_Ended(sid_from_uuid(row[0]), row[1], row[4:]) for row in batch]
+        publish([Entry(f"s:{one.sid}", end, reason) for one, end in zip(ended, ends, strict=True)])
+        _note(ended, by, reason)
+        count += len(batch)
+        if len(batch) < _BATCH:
+            return count
+
+
+def publish(entries: Iterable[Entry]) -> None:
+    """Tell all processes; this one knows at once. Without a feed nothing happens."""
+    from .models import Revocation
+
+    entries = list(entries)
+    if not entries or get_config().revocation_poll is None:
+        return
+    using = router.db_for_write(Revocation)
+    try:
+        Revocation.objects.using(using).bulk_create(
+            Revocation(
+                subject=entry.subject,
+                before=entry.before,
+                keep_sid=entry.keep_sid,
+                reason=entry.reason,
+                expires_at=to_datetime(entry.end),
+            )
+            for entry in entries
+        )
+    except (AssertionError, RuntimeError):
+        # A project's test that allows no database: its only process learns it right below.
+        if not in_test_environment():
+            raise
+    now = time.time()
+    for entry in entries:
+        feed.add(
+            entry.subject,
+            entry.end,
+            before=entry.before,
+            keep_sid=entry.keep_sid,
+            ended_at=now,
+            moved=entry.reason == MOVED,
+        )
+
+
+def longest_end(config: Config, now: float | None = None) -> float:
+    """Return until when any token that exists now can be valid."""
+    age = max(config.absolute_age, settings.SESSION_COOKIE_AGE)
+    return (time.time() if now is None else now) + age
+
+
+def row_end(config: Config, created_at: float | None, authenticated_at: float | None) -> float:
+    """Return until when a token of a session with a row can be used once the row is gone.
+
+    Such a token is only trusted while its copy of the row is, unless the session began with the
+    cookie engine: its row is younger than its login then, and tokens that hold everything may be
+    out there, from which a row would be made again.
+    """
+    if created_at is None or authenticated_at is None:
+        adopted = False
+    else:
+        adopted = created_at - authenticated_at > ADOPTED
+    if adopted:
+        return longest_end(config)
+    return time.time() + config.revalidate_after + config.stale_if_error + 60
+
+
+def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -> None:
+    """End a session of whose cookie somebody holds an old copy; record both sides, tell projects.
+
+    Arguments: `sender` is the engine, `environ` the META of the request that brought the copy.
+    """
+    session = model.objects.filter(pk=pk).first()
+    if session is None or not model.objects.filter(pk=pk).delete()[0]:
+        return  # a parallel request has done it
+    from .models import SessionEvent
+
+    config, user_id = get_config(), session.user_id
+    end = row_end(config, _unix(session.created_at), _unix(session.authenticated_at))
+    publish([Entry(f"s:{session.sid}", end, SessionEvent.Kind.TOKEN_REUSE.value)])
+    event = SessionEvent.objects.using(router.db_for_write(SessionEvent)).create(
+        kind=SessionEvent.Kind.TOKEN_REUSE,
+        sid=session.sid,
+        user_id=user_id,
+        detail={"ip_address": session.ip_address, "user_agent": session.user_agent},
+        **columns(environ, config),
+    )
+    security_logger.warning(
+        "An old copy of a session cookie was used; the session has been ended.",
+        extra={"reason": "token_reuse", "sid": session.sid},
+    )
+    common = {"sender": sender, "sid": session.sid, "user_id": user_id}
+    token_reused.send(**common, environ=environ, event=event)
+    session_revoked.send(**common, by=None, reason=event.kind)
+
+
+def enforce_limit(model: Any, user_id: Any) -> None:
+    """End the oldest sessions of a user beyond MAX_SESSIONS_PER_USER."""
+    limit = get_config().max_sessions_per_user
+    if limit is None or user_id is None:
+        return
+    newest = model.objects.filter(user_id=user_id).order_by("-authenticated_at", "-pk")
+    beyond = list(newest.values_list("pk", flat=True)[limit:])
+    if beyond:
+        revoke_rows(model.objects.filter(pk__in=beyond), reason="too many sessions")
+
+
+def _unix(at: Any) -> float | None:
+    return None if at is None else float(at.timestamp())
+
+
+def _note(ended: list[_Ended], by: Any, reason: str) -> None:
+    """Write the history and send the signal."""
+    from .models import SessionEvent
+
+    SessionEvent.objects.using(router.db_for_write(SessionEvent)).bulk_create(
+        SessionEvent(
+            kind=SessionEvent.Kind.REVOKED,
+            sid=one.sid,
+            user_id=one.user_id,
+            actor_id=getattr(by, "pk", by),
+            detail={"reason": reason},
+            **dict(zip(_DEVICE, one.device, strict=False)),
+        )
+        for one in ended
+    )
+    for one in ended:
+        session_revoked.send(
+            sender=session_model(), sid=one.sid, user_id=one.user_id, by=by, reason=reason
+        )

@@ -1,0 +1,125 @@
+"""Token text to claims and back: the only door between a cookie and the rest of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..exceptions import BadKey, BadToken, Reason
+from . import base64url, strict_json
+from .claims import Claims, payload, validate
+from .keys import Key, KeyRing
+
+MAX_LENGTH = 8192
+_KEPT_HEADERS = 256
+_JWS_HEADER = {"alg", "typ", "kid"}
+_JWE_HEADER = {"alg", "enc", "zip", "typ", "kid"}
+
+
+class Codec:
+    """Reads and issues tokens under the site's own rules.
+
+    Arguments: `keys`; `algorithms`, of which the first issues and all are read; `leeway` (seconds),
+    `issuer` and `audience` as in claims.validate.
+
+    Raises BadKey where no key can issue tokens of the first algorithm.
+    """
+
+    def __init__(
+        self,
+        keys: KeyRing,
+        algorithms: Sequence[str] = ("A256GCM",),
+        *,
+        leeway: float = 15,
+        issuer: str | None = None,
+        audience: str | None = None,
+    ) -> None:
+        self.keys = keys
+        self._algorithms = frozenset(algorithms)
+        self._issues = algorithms[0]
+        self._leeway = leeway
+        self._issuer = issuer
+        self._audience = audience
+        self._stamp = {k: v for k, v in (("iss", issuer), ("aud", audience)) if v is not None}
+        # Headers of tokens that proved authentic: later tokens with the same need no parsing.
+        self._headers: dict[bytes, tuple[Key, bool]] = {}
+        if not keys.can_issue(self._issues):
+            raise BadKey(f"none of the keys can issue {self._issues} tokens")
+
+    def read(self, token: str, now: float) -> Claims:
+        """Return the claims of `token`; `now` is Unix time.
+
+        Raises BadToken with the reason. Does work in proportion to the token's length, none on a
+        token over 8 KiB.
+        """
+        return validate(
+            self.open(token, now),
+            now,
+            leeway=self._leeway,
+            issuer=self._issuer,
+            audience=self._audience,
+        )
+
+    def open(self, token: str, now: float) -> dict[str, Any]:
+        """Return the authenticated payload of `token`, its claims not yet judged.
+
+        Raises BadToken with the reason.
+        """
+        if len(token) > MAX_LENGTH:
+            raise BadToken(Reason.TOO_LONG)
+        try:
+            parts = token.encode("ascii").split(b".", 5)
+        except UnicodeEncodeError:
+            raise BadToken(Reason.MALFORMED) from None
+        segment = parts[0]
+        known = self._headers.get(segment)
+        key, compressed = known or self._judge(segment, now)
+        data = key.open(parts, compressed)
+        if known is None:
+            if len(self._headers) >= _KEPT_HEADERS:
+                self._headers.clear()
+            self._headers[segment] = key, compressed
+        return strict_json.loads(data)
+
+    def issue(self, claims: Claims, now: float) -> str:
+        """Return a token with `claims` and the site's ``iss`` and ``aud``.
+
+        Raises ValueError or TypeError for claims that are no strict JSON (strict_json.dumps).
+        """
+        data = strict_json.dumps(payload(claims) | self._stamp)
+        return self.issuing_key(now).seal(data).decode("ascii")
+
+    def is_current(self, token: str, now: float) -> bool:
+        """Tell whether `token`, one that was read, is issued under today's key and algorithm."""
+        return token.startswith(self.issuing_key(now).prefix)
+
+    def issuing_key(self, now: float) -> Key:
+        """Return the key that issues now."""
+        key = self.keys.newest(self._issues, now)
+        assert key is not None  # __init__ made sure
+        return key
+
+    def _judge(self, segment: bytes, now: float) -> tuple[Key, bool]:
+        """Return the key that a header names and whether the payload is compressed.
+
+        What is allowed comes from the settings and the key; the header only says which of it.
+        """
+        header = strict_json.loads(base64url.decode(segment))
+        alg, kid = header.get("alg"), header.get("kid")
+        encrypted = alg == "dir"
+        if encrypted:
+            alg = header.get("enc")
+        # A signature is no "enc", and as "alg" A256GCM is another thing (a key wrap, RFC 7518 4.7).
+        if encrypted is not (alg == "A256GCM"):
+            raise BadToken(Reason.ALGORITHM)
+        if type(alg) is not str or alg not in self._algorithms:
+            raise BadToken(Reason.ALGORITHM)
+        if header.get("typ") != "ses+jwt":
+            raise BadToken(Reason.TYPE)
+        allowed = _JWE_HEADER if encrypted else _JWS_HEADER
+        if not header.keys() <= allowed or header.get("zip", "DEF") != "DEF":
+            raise BadToken(Reason.HEADER)
+        key = self.keys.find(alg, kid, now) if type(kid) is str else None
+        if key is None:
+            raise BadToken(Reason.UNKNOWN_KEY)
+        return key, "zip" in header

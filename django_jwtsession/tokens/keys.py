@@ -1,0 +1,248 @@
+"""The key ring: secrets and PEM keys, weekly subkeys, and the `kid` that finds each.
+
+The profile, so that others can implement it: for use `encrypt` (A256GCM) or `sign` (HS256)
+
+    key = HKDF-SHA256(secret, salt = cookie name, info = "django_jwtsession/1/<use>/<week>", 32)
+    kid = "<week>-<first 6 characters of base64url(HKDF-SHA256(.., "django_jwtsession/1/kid", 32))>"
+
+with week = Unix time // 604800. A PEM key is used as it is; its `kid` is its RFC 7638 thumbprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from base64 import b64decode
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from jwt.algorithms import Algorithm, ECAlgorithm, HMACAlgorithm, OKPAlgorithm
+
+from ..exceptions import BadKey
+from . import base64url, strict_json
+from .jwe import DirectKey
+from .jws import SignatureKey
+
+WEEK = 604800
+# Browsers keep no cookie longer than 400 days (RFC 6265bis 5.5).
+MAX_COOKIE_AGE = 400 * 86400
+SYMMETRIC = {"A256GCM": "encrypt", "HS256": "sign"}
+ALGORITHMS = (*SYMMETRIC, "ES256", "EdDSA")
+
+_parse_kid = re.compile(r"(0|[1-9][0-9]{0,5})-([A-Za-z0-9_-]{6})").fullmatch
+
+KeySource = str | bytes | Path
+_PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+
+class Key(Protocol):
+    """What the codec asks of a key, whatever its kind."""
+
+    kid: str
+    alg: str
+    header: bytes
+    prefix: str
+
+    def seal(self, payload: bytes) -> bytes: ...
+    def open(self, parts: list[bytes], compressed: bool) -> bytes: ...
+
+
+class Secret:
+    """A shared secret; never used raw, only through the keys derived from it."""
+
+    def __init__(self, secret: str | bytes, salt: str) -> None:
+        self._ikm = _as_bytes(secret)
+        self._salt = salt.encode()
+        self.fingerprint = base64url.encode(self._derive("kid"))[:6].decode()
+
+    def key(self, alg: str, week: int, compress: bool) -> Key:
+        """Return the subkey of `alg` for the `week` since 1970."""
+        kid = f"{week}-{self.fingerprint}"
+        raw = self._derive(f"{SYMMETRIC[alg]}/{week}")
+        if alg == "A256GCM":
+            return DirectKey(kid, raw, compress)
+        return SignatureKey(kid, alg, HMACAlgorithm(HMACAlgorithm.SHA256), raw, raw)
+
+    def _derive(self, name: str) -> bytes:
+        info = f"django_jwtsession/1/{name}".encode()
+        return HKDF(hashes.SHA256(), 32, self._salt, info).derive(self._ikm)
+
+
+class KeyRing:
+    """All keys of a site, newest first.
+
+    Arguments: `sources` are secrets (str or bytes), PEM text (str), or paths of PEM files (Path, or
+    a str that ends in .pem); `salt` is the cookie's name; `max_age` (seconds) is the longest life
+    of a token; `compress` as in DirectKey. A public PEM key verifies and never issues.
+
+    Raises BadKey for a PEM that cannot be read or is of another kind.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[KeySource],
+        salt: str,
+        *,
+        max_age: float = MAX_COOKIE_AGE,
+        compress: bool = False,
+    ) -> None:
+        self._weeks_back = int(max(max_age, MAX_COOKIE_AGE)) // WEEK + 1
+        self._compress = compress
+        self._secrets: dict[str, Secret] = {}
+        self._pem: dict[str, SignatureKey] = {}
+        self.jwks: dict[str, list[dict[str, str]]] = {"keys": []}
+        for number, source in enumerate(sources, 1):
+            try:
+                self._add(source, salt)
+            except BadKey as error:
+                raise BadKey(f"key {number}: {error}") from None
+        # One entry for each known secret, algorithm and week in reach: bounded by its keys.
+        self._subkeys: dict[tuple[str, int, str], Key] = {}
+
+    def find(self, alg: str, kid: str, now: float) -> Key | None:
+        """Return the key that `kid` names, if it is one for `alg`, else None.
+
+        Nothing is derived for an unknown secret or for a week in which no living token was issued.
+        """
+        if alg not in SYMMETRIC:
+            pem = self._pem.get(kid)
+            return pem if pem is not None and pem.alg == alg else None
+        match = _parse_kid(kid)
+        if match is None:
+            return None
+        week, this_week = int(match[1]), int(now) // WEEK
+        secret = self._secrets.get(match[2])
+        # A week ahead: the issuer's clock may be past the boundary that ours has yet to reach.
+        if secret is None or not this_week - self._weeks_back <= week <= this_week + 1:
+            return None
+        return self._subkey(secret, alg, week)
+
+    def newest(self, alg: str, now: float) -> Key | None:
+        """Return the key that issues tokens of `alg` now, or None where the ring has none."""
+        if alg in SYMMETRIC:
+            for secret in self._secrets.values():
+                return self._subkey(secret, alg, int(now) // WEEK)
+            return None
+        return next((key for key in self._pem.values() if key.alg == alg and key.signs), None)
+
+    def can_issue(self, alg: str) -> bool:
+        """Tell whether `newest` has a key for `alg`."""
+        if alg in SYMMETRIC:
+            return bool(self._secrets)
+        return any(key.alg == alg and key.signs for key in self._pem.values())
+
+    def _subkey(self, secret: Secret, alg: str, week: int) -> Key:
+        key = self._subkeys.get((alg, week, secret.fingerprint))
+        if key is None:
+            key = secret.key(alg, week, self._compress)
+            self._subkeys[alg, week, secret.fingerprint] = key
+        return key
+
+    def _add(self, source: KeySource, salt: str) -> None:
+        pem = read_pem(source)
+        if pem is not None:
+            self._add_pem(pem)
+        else:
+            secret = Secret(source, salt)  # type: ignore[arg-type]  # no Path: read_pem took it
+            self._secrets.setdefault(secret.fingerprint, secret)
+
+    def _add_pem(self, pem: bytes) -> None:
+        private, public = _load_pem(pem)
+        jwk = _public_jwk(public)
+        thumbprint = hashlib.sha256(strict_json.dumps(jwk)).digest()
+        kid = base64url.encode(thumbprint).decode()
+        alg, signer = _algorithm(public)
+        known = self._pem.get(kid)
+        if known is None:
+            self.jwks["keys"].append({**jwk, "use": "sig", "alg": alg, "kid": kid})
+        if known is None or not known.signs:
+            self._pem[kid] = SignatureKey(kid, alg, signer, private, public)
+
+
+def read_pem(source: KeySource) -> bytes | None:
+    """Return the PEM text that `source` is or names, or None where it is a secret.
+
+    Raises BadKey where it names a file that cannot be read, and where it is no secret: empty, a
+    public key in another form than PEM, or the path of a file.
+    """
+    if isinstance(source, Path) or (isinstance(source, str) and source.endswith(".pem")):
+        try:
+            return Path(source).read_bytes()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "no path"
+            raise BadKey(f"its PEM file cannot be read ({why})") from None
+    data = _as_bytes(source)
+    if b"-----BEGIN " in data:
+        return data
+    if not data:
+        raise BadKey("it is empty")
+    if _is_public(data):
+        raise BadKey("it is a public key and no secret; write it as PEM")
+    if isinstance(source, str) and os.sep in source and os.path.isfile(source):
+        raise BadKey("it is the path of a file; write it as a Path, or let it end in .pem")
+    return None
+
+
+def _as_bytes(source: KeySource) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    try:
+        return str(source).encode()
+    except UnicodeEncodeError:  # from an environment variable that is no UTF-8
+        raise BadKey("it is no UTF-8; write it as bytes") from None
+
+
+def _is_public(data: bytes) -> bool:
+    """Tell whether what stands in the place of a secret is known to all: SSH, JWK or DER."""
+    text = data.strip()
+    if text.startswith((b"ssh-", b"ecdsa-sha2-")) or (text[:1] == b"{" and b'"kty"' in text):
+        return True
+    with suppress(ValueError):
+        text = b64decode(b"".join(text.split()), validate=True)
+    for der in (data, text):
+        with suppress(Exception):  # as in _load_pem
+            serialization.load_der_public_key(der)
+            return True
+    return False
+
+
+def _load_pem(pem: bytes) -> tuple[Any | None, _PublicKey]:
+    try:
+        if b"PRIVATE KEY-----" in pem:
+            private: Any = serialization.load_pem_private_key(pem, password=None)
+            public: Any = private.public_key()
+        else:
+            private, public = None, serialization.load_pem_public_key(pem)
+    except Exception:  # cryptography raises a dozen kinds, some with the text in their message
+        raise BadKey("its PEM text cannot be read; it must be an unencrypted key") from None
+    if isinstance(public, ed25519.Ed25519PublicKey) or (
+        isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1)
+    ):
+        return private, public
+    raise BadKey("it is neither an EC key on P-256 nor an Ed25519 key")
+
+
+def _algorithm(public: _PublicKey) -> tuple[str, Algorithm]:
+    """Return the one algorithm for a key, by its name and as PyJWT's object."""
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return "ES256", ECAlgorithm(ECAlgorithm.SHA256)
+    return "EdDSA", OKPAlgorithm()  # RFC 8037; the name "Ed25519" of RFC 9864 is not PyJWT's
+
+
+def _public_jwk(key: _PublicKey) -> dict[str, str]:
+    """Return the members that RFC 7638 3.2 hashes, in its order (RFC 7518 6.2, RFC 8037 2)."""
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return {
+            "crv": "Ed25519",
+            "kty": "OKP",
+            "x": base64url.encode(key.public_bytes_raw()).decode(),
+        }
+    numbers = key.public_numbers()
+    x, y = (base64url.encode(n.to_bytes(32, "big")).decode() for n in (numbers.x, numbers.y))
+    return {"crv": "P-256", "kty": "EC", "x": x, "y": y}

@@ -1,0 +1,57 @@
+// The environment, read once a process; docs/nextjs.md lists it.
+
+export const ALGORITHMS = ["A256GCM", "HS256", "ES256", "EdDSA"] as const;
+export type Algorithm = (typeof ALGORITHMS)[number];
+
+export interface Config {
+  /** Newest first; the same text as in Django's JWTSESSION["KEYS"]. */
+  secrets: string[];
+  /** What is accepted, whatever a token asks for. */
+  algorithms: Algorithm[];
+  cookieName: string;
+  issuer: string | undefined;
+  audience: string | undefined;
+  /** How this server reaches Django, past any proxy. */
+  sessionUrl: URL;
+  jwksUrl: URL;
+  /** A path of the shared origin. */
+  loginPath: string;
+}
+
+let config: Config | undefined;
+
+/** Return the configuration. Throws an Error that names the variable to set. */
+export function getConfig(): Config {
+  return (config ??= read(process.env));
+}
+
+function read(env: NodeJS.ProcessEnv): Config {
+  const algorithms = list(env.SESSION_ALGORITHMS || "A256GCM").map(algorithm);
+  const secrets = [env.SESSION_SECRET ?? "", ...list(env.SESSION_SECRET_FALLBACKS)].filter(Boolean);
+  if (secrets.length === 0 && algorithms.some((name) => name === "A256GCM" || name === "HS256")) {
+    throw new Error("Set SESSION_SECRET to the secret that Django has in JWTSESSION['KEYS'].");
+  }
+  const django = env.DJANGO_URL || "http://127.0.0.1:8001";
+  return {
+    secrets,
+    algorithms,
+    cookieName: env.SESSION_COOKIE_NAME || "sessionid",
+    issuer: env.SESSION_ISSUER || undefined,
+    audience: env.SESSION_AUDIENCE || undefined,
+    sessionUrl: new URL(env.DJANGO_SESSION_PATH || "/session/", django),
+    jwksUrl: new URL(env.SESSION_JWKS_URL || "/.well-known/jwks.json", django),
+    loginPath: env.DJANGO_LOGIN_PATH || "/login",
+  };
+}
+
+function list(text: string | undefined): string[] {
+  return (text ?? "").split(/[\s,]+/).filter(Boolean);
+}
+
+function algorithm(name: string): Algorithm {
+  const known = ALGORITHMS.find((each) => each === name);
+  if (known === undefined) {
+    throw new Error(`SESSION_ALGORITHMS: use some of ${ALGORITHMS.join(", ")}.`);
+  }
+  return known;
+}

@@ -1,0 +1,54 @@
+"""Settings of the served site, from the environment.
+
+SITE_DATABASE: URL. SITE_ENGINE: dotted path of the session engine. SITE_JWTSESSION: JSON.
+SITE_GATES: a folder, see views.wait_at(). SITE_CLOCK, SITE_SETTLE: see oddities.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tests.settings import (  # noqa: F401
+    ALLOWED_HOSTS,
+    DEFAULT_AUTO_FIELD,
+    PASSWORD_HASHERS,
+    SECRET_KEY,
+    USE_TZ,
+    _database,
+)
+
+_url = os.environ["SITE_DATABASE"]
+if _url.startswith("sqlite:"):
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": _url.removeprefix("sqlite://"),
+            "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"},
+        }
+    }
+else:
+    DATABASES = {"default": _database(_url)}
+    # A login's thread keeps its connection: most of a short request would be connecting.
+    DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+
+INSTALLED_APPS = [
+    "django_jwtsession",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+]
+MIDDLEWARE = [
+    "django_jwtsession.middleware.SessionMiddleware",
+    "django_jwtsession.middleware.AuthenticationMiddleware",
+]
+ROOT_URLCONF = "tests.services.site.urls"
+SESSION_ENGINE = os.environ["SITE_ENGINE"]
+JWTSESSION = json.loads(os.environ.get("SITE_JWTSESSION", "{}"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "[{name} {levelname}] {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+}

@@ -1,0 +1,152 @@
+"""Small pages that do one thing to a session each; parameters come in the query, answers are JSON.
+
+Every page takes `gate`, a name: having read its session it waits there until a test lets it on.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import login, logout, update_session_auth_hash
+from django.contrib.auth.models import User
+from django.http import HttpRequest, JsonResponse
+
+from django_jwtsession.models import Session
+from django_jwtsession.revocation import revoke_session, revoke_user_sessions
+
+
+def wait_at(name: str) -> None:
+    """Say that a request has arrived at the gate `name`; go on when it is open, 20 s at most."""
+    gate = Path(os.environ["SITE_GATES"]) / name
+    gate.with_suffix(".reached").touch()
+    end = time.monotonic() + 20
+    while not gate.with_suffix(".open").exists():
+        if time.monotonic() > end:
+            raise TimeoutError(name)
+        time.sleep(0.01)
+
+
+def page(view: Any) -> Any:
+    """Make a page of a function of (request, parameters) that returns JSON."""
+
+    @wraps(view)
+    def answer(request: HttpRequest) -> JsonResponse:
+        parameters = request.GET.dict()
+        gate = parameters.pop("gate", None)
+        if gate is not None:
+            request.session.get("")  # reads it
+            wait_at(gate)
+        found = view(request, **parameters) or {}
+        return JsonResponse({"pid": os.getpid()} | found)
+
+    return answer
+
+
+def seen(request: HttpRequest) -> dict[str, Any]:
+    """What a page that needs no database knows of its visitor."""
+    data = dict(request.session.items())
+    user = data.pop("_auth_user_id", None)
+    data = {key: value for key, value in data.items() if not key.startswith("_")}
+    return {"user": user, "sid": getattr(request.session, "sid", None), "data": data}
+
+
+@page
+def ping(request: HttpRequest) -> None:
+    """Without a session."""
+
+
+@page
+def new_user(request: HttpRequest, name: str) -> dict[str, Any]:
+    return {"user": str(User.objects.create_user(name, password="old password").pk)}
+
+
+@page
+def log_in(request: HttpRequest, user: str) -> dict[str, Any]:
+    login(request, User.objects.get(pk=user))
+    return {"user": user}
+
+
+@page
+def log_out(request: HttpRequest) -> None:
+    logout(request)
+
+
+@page
+def whoami(request: HttpRequest) -> dict[str, Any]:
+    """With Django's query for the user."""
+    return {"user": None if request.user.is_anonymous else str(request.user.pk)}
+
+
+@page
+def session(request: HttpRequest, revalidate: str = "", sleep: str = "0") -> dict[str, Any]:
+    """With no query of its own; `revalidate` reads what is true now, `sleep` takes its time."""
+    if revalidate:
+        request.session.revalidate()
+    found = seen(request)
+    time.sleep(float(sleep))
+    return found
+
+
+async def asession(request: HttpRequest) -> JsonResponse:
+    """The same, async."""
+    user = await request.session.aget("_auth_user_id")
+    return JsonResponse({"pid": os.getpid(), "user": user})
+
+
+@page
+def put(request: HttpRequest, **values: str) -> None:
+    for key, value in values.items():
+        request.session[key] = value
+
+
+@page
+def remove(request: HttpRequest, key: str) -> None:
+    del request.session[key]
+
+
+@page
+def append(request: HttpRequest, value: str) -> None:
+    """Change a nested value in place."""
+    basket = request.session.setdefault("basket", {"items": []})
+    basket["items"].append(value)
+    request.session.modified = True
+
+
+@page
+def change_password(request: HttpRequest) -> None:
+    user: Any = request.user
+    user.set_password("new password")
+    user.save()
+    update_session_auth_hash(request, user)
+
+
+@page
+def end_session(request: HttpRequest, sid: str) -> None:
+    revoke_session(sid, reason="test")
+
+
+@page
+def end_all(request: HttpRequest, user: str, keep: str = "") -> None:
+    revoke_user_sessions(User.objects.get(pk=user), keep=keep or None)
+
+
+@page
+def end_rows(request: HttpRequest, user: str) -> dict[str, Any]:
+    """As the admin's action does."""
+    return {"ended": Session.objects.filter(user=user).revoke()}
+
+
+@page
+def is_ended(request: HttpRequest) -> dict[str, Any]:
+    """Ask while the request goes on, as a page that streams does."""
+    request.session.get("")
+    began = time.monotonic()
+    while not request.session.is_revoked():
+        if time.monotonic() - began > 10:
+            return {"after": None}
+        time.sleep(0.05)
+    return {"after": time.monotonic() - began}

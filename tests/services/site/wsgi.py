@@ -1,0 +1,11 @@
+"""For gunicorn."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+from . import oddities
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.services.site.settings")
+application = get_wsgi_application()
+oddities.apply()

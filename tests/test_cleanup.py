@@ -1,0 +1,180 @@
+"""Expired rows: the command, the batches, and what a login clears on its way."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from django_jwtsession import cleanup
+from django_jwtsession.backends.db import SessionStore
+from django_jwtsession.models import Session
+
+from .conftest import ENGINES, Visit, cookie
+from .test_login import log_in, who
+
+pytestmark = pytest.mark.django_db
+
+
+def make_rows(expired: int, living: int = 0) -> None:
+    for number in range(expired + living):
+        session = SessionStore()
+        session.set_expiry(-60 - number if number < expired else 3600)
+        session.save()
+
+
+@pytest.fixture
+def outside_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a site: not in Django's test environment, and no login has cleared before."""
+    monkeypatch.delattr(mail, "outbox")
+    monkeypatch.setattr(cleanup, "_next_at_login", 0.0)
+
+
+@pytest.fixture
+def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(cleanup.time, "monotonic", lambda: now[0])
+    return now
+
+
+def deletes(queries: CaptureQueriesContext) -> list[str]:
+    return [q["sql"] for q in queries.captured_queries if q["sql"].startswith("DELETE")]
+
+
+def test_command_deletes_what_has_expired_and_says_nothing(
+    engine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_rows(3, living=2)
+    call_command("clearsessions")
+    assert Session.objects.count() == 2
+    assert capsys.readouterr() == ("", "")
+
+
+def test_each_batch_is_a_statement_of_its_own_until_nothing_is_left(
+    db_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleanup, "BATCH", 10)
+    make_rows(25, living=1)
+    with CaptureQueriesContext(connection) as queries:
+        SessionStore.clear_expired()
+    assert Session.objects.count() == 1
+    assert len([sql for sql in deletes(queries) if "session" in sql]) == 3
+
+
+def test_batch_takes_the_oldest_first_and_no_more_than_asked(db_engine: None) -> None:
+    make_rows(5)
+    kept = Session.objects.order_by("-expires_at").first()
+    [table] = [table for table in cleanup.expiring() if table.model is Session]
+    assert cleanup.clear_batch(table, 4) == 4
+    assert Session.objects.get() == kept
+
+
+def test_row_that_was_extended_between_the_look_and_the_delete_stays(
+    db_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db.models.query import QuerySet
+    from django.utils import timezone
+
+    delete = QuerySet.delete
+
+    def extended_meanwhile(queryset: Any) -> Any:
+        Session.objects.update(expires_at=timezone.now() + timezone.timedelta(days=1))
+        return delete(queryset)
+
+    make_rows(1)
+    monkeypatch.setattr(QuerySet, "delete", extended_meanwhile)
+    SessionStore.clear_expired()
+    monkeypatch.undo()
+    assert Session.objects.count() == 1
+
+
+def test_login_clears_expired_rows(
+    engine: str, visit: Visit, user: Any, outside_tests: None
+) -> None:
+    make_rows(3)
+    visit(log_in)
+    assert Session.objects.count() == (0 if engine == "cookie" else 1)
+
+
+def test_login_clears_no_more_than_the_site_says(
+    engine: str, visit: Visit, user: Any, outside_tests: None, settings: Any
+) -> None:
+    settings.JWTSESSION = {"CLEAR_AT_LOGIN": 2}
+    make_rows(5)
+    visit(log_in)
+    assert Session.objects.filter(user=None).count() == 3
+
+
+def test_login_clears_nothing_where_it_is_switched_off(
+    engine: str, visit: Visit, user: Any, outside_tests: None, settings: Any
+) -> None:
+    settings.JWTSESSION = {"CLEAR_AT_LOGIN": 0}
+    make_rows(2)
+    visit(log_in)
+    assert Session.objects.filter(user=None).count() == 2
+
+
+def test_logins_of_a_process_clear_every_ten_seconds_at_most(
+    engine: str, visit: Visit, user: Any, outside_tests: None, monotonic: list[float]
+) -> None:
+    make_rows(1)
+    visit(log_in)
+    assert not Session.objects.filter(user=None).exists()
+    make_rows(1)
+    monotonic[0] += 9.9
+    visit(log_in)
+    assert Session.objects.filter(user=None).count() == 1
+    monotonic[0] += 0.2
+    visit(log_in)
+    assert not Session.objects.filter(user=None).exists()
+
+
+def test_login_in_the_test_environment_clears_nothing(visit: Visit, engine: str, user: Any) -> None:
+    """People's assertNumQueries stay exact."""
+    make_rows(1)
+    visit(log_in)
+    assert Session.objects.filter(user=None).count() == 1
+
+
+@pytest.fixture
+def broken_clearing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clearing fails as a database does: with a statement that it refuses."""
+
+    def refused(*args: Any) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM a_table_that_is_not_there")
+        return 0
+
+    monkeypatch.setattr(cleanup, "clear_batch", refused)
+
+
+@pytest.mark.parametrize("atomic_requests", [False, True])
+@pytest.mark.parametrize("engine", ENGINES, indirect=True)
+@pytest.mark.django_db(transaction=True)
+def test_failure_to_clear_never_fails_the_login(
+    engine: str,
+    visit: Visit,
+    user: Any,
+    client: Client,
+    outside_tests: None,
+    broken_clearing: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    atomic_requests: bool,
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", atomic_requests)
+    with caplog.at_level(logging.WARNING, "django_jwtsession"):
+        response = visit(log_in)
+    assert (response.status_code, response.content) == (200, b"in")
+    assert visit(who).content == b"ada"
+    user.refresh_from_db()
+    assert user.last_login is not None
+    records = [r for r in caplog.records if r.name == "django_jwtsession"]
+    assert len(records) == 1
+    assert cookie(client) not in records[0].getMessage()

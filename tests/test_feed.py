@@ -1,0 +1,264 @@
+"""The feed: what a process asks, when, and what it does without an answer."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+
+from django_jwtsession import feed as feed_module
+from django_jwtsession.feed import MOVED, Feed, FeedUnavailable
+from django_jwtsession.models import Revocation
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _outside_the_test_environment(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
+    monkeypatch.setattr(feed_module, "in_test_environment", lambda: False)
+
+
+def entry(subject: str, *, age: float = 0, lives: float = 3600, **kwargs: Any) -> Revocation:
+    now = timezone.now()
+    return Revocation.objects.create(
+        subject=subject,
+        created_at=now - timedelta(seconds=age),
+        expires_at=now + timedelta(seconds=lives),
+        **kwargs,
+    )
+
+
+def revoked(feed: Feed, sid: str) -> bool:
+    feed.refresh()
+    return feed.revoked(sid, None, None)
+
+
+def test_entries_in_force_are_known_after_the_first_question() -> None:
+    entry("s:one", age=86400)
+    entry("s:over", lives=-1)
+    feed = Feed()
+    assert revoked(feed, "one")
+    assert not revoked(feed, "over")
+    assert not revoked(feed, "two")
+
+
+def test_start_up_loads_in_batches(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    monkeypatch.setattr(feed_module, "_BATCH", 2)
+    for number in range(5):
+        entry(f"s:{number}", age=number)
+    feed = Feed()
+    with django_assert_num_queries(3):
+        feed.refresh()
+    assert all(feed.revoked(str(number), None, None) for number in range(5))
+
+
+def test_start_up_that_broke_off_begins_again(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
+    monkeypatch.setattr(feed_module, "_BATCH", 2)
+    for number in range(4):
+        entry(f"s:{number}")
+    feed, read = Feed(), feed_module._lines
+    answers = iter([read, None])
+
+    def breaks_off(entries: Any) -> Any:
+        answer = next(answers)
+        if answer is None:
+            raise OperationalError("out of reach")
+        return answer(entries)
+
+    monkeypatch.setattr(feed_module, "_lines", breaks_off)
+    with pytest.raises(FeedUnavailable):
+        feed.refresh()
+    monkeypatch.setattr(feed_module, "_lines", read)
+    clock.shift(1)
+    assert revoked(feed, "3")
+
+
+def test_database_is_asked_once_an_interval(clock: Any, django_assert_num_queries: Any) -> None:
+    entry("s:one")
+    feed = Feed()
+    feed.refresh()
+    with django_assert_num_queries(0):
+        feed.refresh()
+    clock.shift(1)
+    with django_assert_num_queries(1):
+        feed.refresh()
+        feed.refresh()
+
+
+def test_new_entry_is_known_within_the_interval(clock: Any) -> None:
+    feed = Feed()
+    assert not revoked(feed, "one")
+    entry("s:one")
+    assert not revoked(feed, "one")
+    clock.shift(1)
+    assert revoked(feed, "one")
+
+
+@pytest.mark.parametrize(("late", "after"), [(9, 1), (600, 61)])
+def test_entry_that_became_visible_late_is_found(late: float, after: float, clock: Any) -> None:
+    entry("s:newest")
+    feed = Feed()
+    feed.refresh()
+    entry("s:late", age=late)
+    clock.shift(after)
+    assert revoked(feed, "late")
+
+
+def test_all_sessions_of_a_user_from_before_except_one() -> None:
+    entry("u:7", before=100.5, keep_sid="kept")
+    feed = Feed()
+    feed.refresh()
+    assert feed.revoked("sid", "7", 100.499)
+    assert not feed.revoked("sid", "7", 100.5)
+    assert not feed.revoked("kept", "7", 1.0)
+    assert not feed.revoked("sid", "8", 1.0)
+    assert not feed.revoked("sid", None, None)
+
+
+def test_two_entries_of_one_user_both_hold() -> None:
+    entry("u:7", before=100.0, keep_sid="a")
+    entry("u:7", before=200.0, keep_sid="b")
+    feed = Feed()
+    feed.refresh()
+    assert feed.revoked("a", "7", 50.0)
+    assert feed.revoked("b", "7", 50.0)
+    assert not feed.revoked("b", "7", 150.0)
+
+
+def test_moved_session_is_known_as_moved_for_a_minute(clock: Any) -> None:
+    entry("s:one", reason=MOVED)
+    feed = Feed()
+    feed.refresh()
+    assert feed.moved("one")
+    clock.shift(61)
+    assert not feed.moved("one")
+
+
+def test_expired_entries_are_forgotten(clock: Any) -> None:
+    entry("s:one", lives=10)
+    entry("u:1", before=1.0, lives=10)
+    entry("s:newest", lives=86400)
+    feed = Feed()
+    feed.refresh()
+    clock.shift(3600)
+    Revocation.objects.filter(subject__in=["s:one", "u:1"]).delete()
+    feed.refresh()
+    assert not feed.revoked("one", None, None)
+    assert not feed._users
+    assert feed.revoked("newest", None, None)
+
+
+@pytest.fixture
+def outage(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def fail(*args: Any) -> None:
+        raise OperationalError("out of reach")
+
+    return lambda feed: monkeypatch.setattr(feed, "_read", fail)
+
+
+def test_known_entries_hold_for_stale_if_error_and_then_it_is_an_error(
+    outage: Any, clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = Feed()
+    entry("s:one")
+    feed.refresh()
+    outage(feed)
+    for _ in range(60):
+        clock.shift(1)
+        feed.refresh()
+    assert feed.revoked("one", None, None)
+    clock.shift(2)
+    with pytest.raises(FeedUnavailable):
+        feed.refresh()
+    with pytest.raises(FeedUnavailable):  # also in the requests between two attempts
+        feed.refresh()
+    assert len(caplog.records) == 1
+
+
+def test_feed_recovers_by_itself(outage: Any, clock: Any, monkeypatch: Any) -> None:
+    feed = Feed()
+    feed.refresh()
+    outage(feed)
+    clock.shift(100)
+    with pytest.raises(FeedUnavailable):
+        feed.refresh()
+    monkeypatch.undo()
+    monkeypatch.setattr(feed_module, "in_test_environment", lambda: False)
+    entry("s:one")
+    clock.shift(1)
+    assert revoked(feed, "one")
+
+
+def test_process_that_never_had_an_answer_lets_nobody_in(outage: Any) -> None:
+    feed = Feed()
+    outage(feed)
+    with pytest.raises(FeedUnavailable):
+        feed.refresh()
+
+
+def test_others_go_on_while_one_thread_asks(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
+    feed = Feed()
+    feed.refresh()
+    clock.shift(1)
+    asking, go_on = threading.Event(), threading.Event()
+
+    def slow(started: float) -> None:
+        asking.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(feed, "_read", slow)
+    thread = threading.Thread(target=feed.refresh)
+    thread.start()
+    assert asking.wait(10)
+    feed.refresh()  # would wait for ever if it waited
+    go_on.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_event_loop_goes_on_while_the_feed_asks(
+    monkeypatch: pytest.MonkeyPatch, clock: Any
+) -> None:
+    import asyncio
+
+    feed = Feed()
+    asking, go_on = threading.Event(), threading.Event()
+
+    def slow(started: float) -> None:
+        asking.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(feed, "_read", slow)
+    task = asyncio.ensure_future(feed.arefresh())
+    while not asking.is_set():
+        await asyncio.sleep(0)
+    go_on.set()
+    await task
+
+
+def test_feed_that_is_off_asks_nothing(settings: Any, django_assert_num_queries: Any) -> None:
+    settings.JWTSESSION = {"REVOCATION_POLL": None}
+    with django_assert_num_queries(0):
+        Feed().refresh()
+
+
+def test_in_djangos_test_environment_nothing_is_asked(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    monkeypatch.undo()
+    with django_assert_num_queries(0):
+        Feed().refresh()
+
+
+def test_lock_of_the_parent_is_none_of_the_childs() -> None:
+    feed = Feed()
+    feed._lock.acquire()
+    feed.unlock()
+    feed.refresh()

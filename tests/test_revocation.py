@@ -1,0 +1,291 @@
+"""Ending sessions: the same functions for all engines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from django_jwtsession import revocation
+from django_jwtsession.feed import MOVED, feed
+from django_jwtsession.models import Revocation, Session, SessionEvent
+from django_jwtsession.signals import session_revoked
+from tests.conftest import ENGINES, NOW, Visit, cookie, read, write
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _clock(clock: Any) -> None:
+    feed.clear()
+
+
+@pytest.fixture
+def received() -> Any:
+    calls: list[dict[str, Any]] = []
+
+    def receive(**kwargs: Any) -> None:
+        calls.append(kwargs)
+
+    session_revoked.connect(receive)
+    yield calls
+    session_revoked.disconnect(receive)
+
+
+def who(request: Any) -> str:
+    return request.user.get_username()
+
+
+def logged_in(user: Any) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def sid(client: Client) -> str:
+    return client.session.sid
+
+
+def test_ended_session_is_anonymous_at_its_next_request(
+    engine: str, user: Any, visit: Visit
+) -> None:
+    client, other = logged_in(user), logged_in(user)
+    revocation.revoke_session(sid(client))
+    assert visit(who, by=client).content == b""
+    assert visit(who, by=other).content == b"ada"
+
+
+def test_copy_from_before_logout_is_refused(engine: str, user: Any, visit: Visit) -> None:
+    client, thief = logged_in(user), Client()
+    thief.cookies["sessionid"] = cookie(client)
+    client.logout()
+    assert visit(who, by=thief).content == b""
+
+
+def test_copy_from_before_login_is_refused(engine: str, user: Any, visit: Visit) -> None:
+    client, thief = Client(), Client()
+    visit(write(cart=[1]), by=client)
+    thief.cookies["sessionid"] = cookie(client)
+    client.force_login(user)
+    assert visit(read, by=thief).content == b"[]"
+    assert client.session["cart"] == [1]
+
+
+def test_copy_from_before_a_password_change_is_refused(
+    engine: str, user: Any, visit: Visit
+) -> None:
+    from django.contrib.auth import update_session_auth_hash
+
+    client, thief = logged_in(user), Client()
+    thief.cookies["sessionid"] = cookie(client)
+
+    def change(request: Any) -> str:
+        request.user.set_password("another")
+        request.user.save()
+        update_session_auth_hash(request, request.user)
+        return "changed"
+
+    visit(change, by=client)
+    assert visit(who, by=thief).content == b""
+    assert visit(who, by=client).content == b"ada"
+
+
+def test_everywhere_else_keeps_exactly_this_session(engine: str, user: Any, visit: Visit) -> None:
+    stranger = get_user_model().objects.create_user("eve")
+    clients = [logged_in(user) for _ in range(3)]
+    theirs = logged_in(stranger)
+    revocation.revoke_user_sessions(user, keep=clients[1].session)
+    assert [visit(who, by=client).content for client in clients] == [b"", b"ada", b""]
+    assert visit(who, by=theirs).content == b"eve"
+
+
+def test_login_after_the_end_of_all_sessions_is_a_session(
+    engine: str, user: Any, visit: Visit, clock: Any
+) -> None:
+    revocation.revoke_user_sessions(user)
+    clock.shift(0.01)
+    assert visit(who, by=logged_in(user)).content == b"ada"
+
+
+def test_kept_session_is_kept_under_the_new_id_of_a_password_change(
+    engine: str, user: Any, visit: Visit, clock: Any
+) -> None:
+    client = logged_in(user)
+    clock.shift(10)
+    revocation.revoke_user_sessions(user, keep=sid(client))
+    visit(lambda request: request.session.cycle_key(), by=client)
+    assert visit(who, by=client).content == b"ada"
+
+
+def test_number_of_rows_history_and_signal(
+    user: Any, db_engine: None, received: list[dict[str, Any]]
+) -> None:
+    staff = get_user_model().objects.create_user("staff")
+    clients = [logged_in(user) for _ in range(2)]
+    SessionEvent.objects.all().delete()
+    assert revocation.revoke_user_sessions(user, by=staff, reason="stolen laptop") == 2
+    events = SessionEvent.objects.filter(kind="revoked")
+    assert {event.sid for event in events} == {call["sid"] for call in received}
+    assert {(e.user_id, e.actor_id, e.detail["reason"]) for e in events} == {
+        (user.pk, staff.pk, "stolen laptop")
+    }
+    assert len(clients) == len(events) == 2
+
+
+def test_revoke_says_whether_there_was_a_row(user: Any, engine: str) -> None:
+    name = sid(logged_in(user))
+    assert revocation.revoke_session(name) is (engine != "cookie")
+    assert revocation.revoke_session(name) is False
+
+
+@pytest.mark.parametrize("name", ["db", "hybrid"])
+def test_queryset_revoke_ends_and_tells(name: str, settings: Any, user: Any, visit: Visit) -> None:
+    settings.SESSION_ENGINE = ENGINES[name]
+    client = logged_in(user)
+    assert Session.objects.filter(user=user).revoke() == 1
+    assert visit(who, by=client).content == b""
+    assert Revocation.objects.count() >= 1
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_async_twins(user: Any, settings: Any) -> None:
+    from asgiref.sync import sync_to_async
+
+    settings.SESSION_ENGINE = ENGINES["hybrid"]
+    client = await sync_to_async(logged_in)(user)
+    name = await sync_to_async(sid)(client)
+    assert await revocation.arevoke_session(name) is True
+    assert await revocation.arevoke_user_sessions(user) == 0
+
+
+def test_entry_outlives_every_token_it_blocks(user: Any, settings: Any, clock: Any) -> None:
+    settings.SESSION_ENGINE = ENGINES["cookie"]
+    client = logged_in(user)
+    client.logout()
+    [entry] = Revocation.objects.exclude(reason=MOVED)
+    assert entry.expires_at.timestamp() >= NOW + settings.SESSION_COOKIE_AGE
+
+
+def test_late_answer_after_logout_sets_no_cookie(
+    engine: str, user: Any, visit: Visit, clock: Any
+) -> None:
+    client = logged_in(user)
+    other_tab = Client()
+    other_tab.cookies["sessionid"] = cookie(client)
+
+    def slow(request: Any) -> str:
+        name = request.user.get_username()
+        client.logout()
+        clock.shift(2)
+        return name
+
+    response = visit(slow, by=other_tab)
+    assert response.content == b"ada"
+    assert "sessionid" not in response.cookies
+
+
+def test_late_answer_that_wrote_is_a_400_and_sets_no_cookie(
+    engine: str, user: Any, visit: Visit, clock: Any
+) -> None:
+    client = logged_in(user)
+    other_tab = Client()
+    other_tab.cookies["sessionid"] = cookie(client)
+
+    def slow(request: Any) -> str:
+        request.session["x"] = 1
+        client.logout()
+        clock.shift(2)
+        return "written"
+
+    response = visit(slow, by=other_tab)
+    assert response.status_code == 400
+    assert "sessionid" not in response.cookies
+
+
+@pytest.mark.parametrize("view", [read, write(x=1)], ids=["reads", "writes"])
+def test_request_of_the_anonymous_session_never_undoes_the_login(
+    engine: str, user: Any, visit: Visit, view: Any
+) -> None:
+    client = Client()
+    visit(write(cart=[1]), by=client)
+    overtaken = Client()
+    overtaken.cookies["sessionid"] = cookie(client)
+    client.force_login(user)
+    assert "sessionid" not in visit(view, by=overtaken).cookies
+
+
+def test_double_click_on_login_logs_in(engine: str, user: Any, visit: Visit) -> None:
+    from django.contrib.auth import login
+
+    client = Client()
+    visit(write(cart=[1]), by=client)
+    overtaken = Client()
+    overtaken.cookies["sessionid"] = cookie(client)
+    client.force_login(user)
+    visit(lambda request: login(request, user), by=overtaken)
+    assert visit(who, by=overtaken).content == b"ada"
+
+
+@pytest.mark.parametrize("name", ["db", "hybrid"])
+def test_oldest_session_ends_beyond_the_limit(
+    name: str, settings: Any, user: Any, visit: Visit, clock: Any
+) -> None:
+    settings.SESSION_ENGINE = ENGINES[name]
+    settings.JWTSESSION = {"MAX_SESSIONS_PER_USER": 2}
+    clients = []
+    for _ in range(3):
+        clock.shift(1)
+        clients.append(logged_in(user))
+    assert [visit(who, by=client).content for client in clients] == [b"", b"ada", b"ada"]
+
+
+def test_session_tells_whether_it_was_ended(engine: str, user: Any) -> None:
+    client = logged_in(user)
+    session = client.session
+    assert session["_auth_user_id"] == str(user.pk)
+    assert session.is_revoked() is False
+    revocation.revoke_session(session.sid)
+    assert session.is_revoked() is True
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_async_session_tells_whether_it_was_ended(engine: str, user: Any) -> None:
+    from asgiref.sync import sync_to_async
+
+    client = await sync_to_async(logged_in)(user)
+    session = await sync_to_async(lambda: client.session)()
+    await session.aget("x")
+    assert await session.ais_revoked() is False
+    await revocation.arevoke_session(session._sid)
+    assert await session.ais_revoked() is True
+
+
+def test_without_a_feed_nothing_is_published(user: Any, settings: Any) -> None:
+    settings.JWTSESSION = {"REVOCATION_POLL": None}
+    settings.SESSION_ENGINE = ENGINES["cookie"]
+    logged_in(user).logout()
+    assert not Revocation.objects.exists()
+
+
+def test_request_of_a_session_that_was_left_does_not_undo_the_next_login(
+    engine: str, user: Any, visit: Visit, clock: Any
+) -> None:
+    """It was sent before the logout, and is answered after the user has logged in again."""
+    client = logged_in(user)
+    late = Client()
+    late.cookies["sessionid"] = cookie(client)
+    client.logout()
+    assert "sessionid" not in visit(read, by=late).cookies
+    clock.shift(61)
+    assert visit(read, by=late).cookies["sessionid"].value == ""
+
+
+def test_logout_of_a_session_that_was_just_ended_deletes_the_cookie(
+    engine: str, user: Any, visit: Visit
+) -> None:
+    client = logged_in(user)
+    revocation.revoke_session(sid(client))
+    response = visit(lambda request: request.session.flush(), by=client)
+    assert response.cookies["sessionid"].value == ""

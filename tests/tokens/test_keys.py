@@ -1,0 +1,299 @@
+"""The key ring: what is a key, what finds it, and what never shows it."""
+
+from __future__ import annotations
+
+import base64
+import traceback
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
+
+from django_jwtsession.exceptions import BadKey, BadToken
+from django_jwtsession.tokens import keys
+from django_jwtsession.tokens.codec import Codec
+from django_jwtsession.tokens.keys import ALGORITHMS, WEEK, KeyRing, Secret, read_pem
+from tests.conftest import NOW
+from tests.vectors.jose import jwk, pem, thumbprint
+
+from .conftest import EC_KEY, ED_KEY, RING, SECRET, a_session, codec
+
+PUBLIC = {
+    "ES256": pem(EC_KEY.public_key()),
+    "EdDSA": pem(ED_KEY.public_key()),
+}
+PRIVATE = {"ES256": pem(EC_KEY), "EdDSA": pem(ED_KEY)}
+
+
+def ring(*sources: Any, **more: Any) -> KeyRing:
+    return KeyRing(sources, "sessionid", **more)
+
+
+def kid_of(secret: Any, salt: str = "sessionid") -> str:
+    key = KeyRing([secret], salt).newest("HS256", NOW)
+    assert key is not None
+    return key.kid
+
+
+# --- secrets -------------------------------------------------------------------------------------
+
+
+def test_text_and_bytes_of_a_secret_are_the_same_key() -> None:
+    assert kid_of("Schlüssel") == kid_of("Schlüssel".encode())
+    assert kid_of("a") != kid_of("b")
+    assert kid_of("a", "one") != kid_of("a", "other")
+
+
+def test_uses_weeks_and_secrets_have_keys_of_their_own() -> None:
+    derived = {
+        Secret(secret, salt)._derive(name)
+        for secret in ("a", "b")
+        for salt in ("x", "y")
+        for name in ("encrypt/1", "encrypt/2", "sign/1", "sign/2", "kid")
+    }
+    assert len(derived) == 20
+
+
+@pytest.mark.parametrize("alg", ["A256GCM", "HS256"])
+@pytest.mark.parametrize(
+    ("weeks", "found"), [(0, True), (1, True), (2, False), (-58, True), (-59, False), (-99, False)]
+)
+def test_key_of_a_far_week_is_not_found(alg: str, weeks: int, found: bool) -> None:
+    week, _, mark = kid_of(SECRET).partition("-")
+    assert (RING.find(alg, f"{int(week) + weeks}-{mark}", NOW) is not None) is found
+
+
+def test_longer_sessions_have_older_keys() -> None:
+    long = ring(SECRET, max_age=3 * 365 * 86400)
+    week, _, mark = kid_of(SECRET).partition("-")
+    assert long.find("HS256", f"{int(week) - 150}-{mark}", NOW) is not None
+    assert long.find("HS256", f"{int(week) - 160}-{mark}", NOW) is None
+
+
+def test_nothing_is_derived_for_an_unknown_secret_or_a_far_week() -> None:
+    own = ring(SECRET)
+    week, _, mark = kid_of(SECRET).partition("-")
+    with mock.patch.object(keys.Secret, "_derive") as derive:
+        for number in range(2000):
+            assert own.find("A256GCM", f"{week}-{number:06}", NOW) is None
+            assert own.find("A256GCM", f"{int(week) + 2 + number}-{mark}", NOW) is None
+    assert not derive.called
+    assert not own._subkeys
+
+
+def test_subkeys_that_are_kept_are_bounded() -> None:
+    own = ring(SECRET, "another")
+    for secret in (SECRET, "another"):
+        mark = kid_of(secret).partition("-")[2]
+        for week in range(5000):
+            for alg in ALGORITHMS:
+                own.find(alg, f"{week}-{mark}", NOW)
+    assert len(own._subkeys) == 2 * 2 * 60
+
+
+def test_same_secret_twice_is_one_key() -> None:
+    assert len(ring("a", b"a", "a")._secrets) == 1
+
+
+# --- PEM keys ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alg", ["ES256", "EdDSA"])
+def test_public_key_verifies_and_never_issues(alg: str) -> None:
+    reader = ring(SECRET, PUBLIC[alg])
+    token = codec(alg).issue(a_session(), NOW)
+    assert Codec(reader, ["A256GCM", alg]).read(token, NOW)
+    assert reader.newest(alg, NOW) is None
+    with pytest.raises(BadKey, match="none of the keys can issue"):
+        Codec(reader, [alg])
+
+
+@pytest.mark.parametrize("alg", ["ES256", "EdDSA"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_public_and_private_half_of_one_key_are_one_key(alg: str, order: int) -> None:
+    own = ring(*[PUBLIC[alg], PRIVATE[alg]][::order])
+    assert Codec(own, [alg]).issue(a_session(), NOW)
+    assert len(own.jwks["keys"]) == 1
+
+
+def test_first_of_two_private_keys_issues_and_both_are_read() -> None:
+    new = ec.generate_private_key(ec.SECP256R1())
+    own = ring(pem(new), PRIVATE["ES256"])
+    key = own.newest("ES256", NOW)
+    assert key is not None
+    assert key.kid == thumbprint(new.public_key())
+    assert Codec(own, ["ES256"]).read(codec("ES256").issue(a_session(), NOW), NOW)
+
+
+def test_jwks_holds_public_members_only() -> None:
+    assert RING.jwks == {
+        "keys": [
+            jwk(EC_KEY.public_key())
+            | {"use": "sig", "alg": "ES256", "kid": thumbprint(EC_KEY.public_key())},
+            jwk(ED_KEY.public_key())
+            | {"use": "sig", "alg": "EdDSA", "kid": thumbprint(ED_KEY.public_key())},
+        ]
+    }
+    assert ring(SECRET).jwks == {"keys": []}
+
+
+@pytest.mark.parametrize("size", [31, 32])
+def test_coordinates_have_their_leading_zeros(size: int) -> None:
+    """About one key in 128 has a coordinate of less than 32 bytes."""
+    for number in range(1, 2000):
+        public = ec.derive_private_key(number, ec.SECP256R1()).public_key()
+        if (public.public_numbers().x.bit_length() + 7) // 8 == size:
+            break
+    assert len(ring(pem(public)).jwks["keys"][0]["x"]) == 43
+
+
+@pytest.mark.parametrize("alg", ["ES256", "EdDSA"])
+def test_pem_is_given_as_text_bytes_or_path(alg: str, tmp_path: Path) -> None:
+    path = tmp_path / "session.pem"
+    path.write_text(PRIVATE[alg])
+    other = tmp_path / "session.key"
+    other.write_text(PRIVATE[alg])
+    sources = [PRIVATE[alg], PRIVATE[alg].encode(), path, str(path), other, "\n  " + PRIVATE[alg]]
+    kids = {key["kid"] for source in sources for key in ring(source).jwks["keys"]}
+    assert len(kids) == 1
+
+
+def test_pem_with_other_blocks_and_words_around_is_no_secret() -> None:
+    for text in (
+        "Bag Attributes\n    friendlyName: session\n" + PRIVATE["ES256"],
+        "\ufeff" + PRIVATE["EdDSA"],
+        PUBLIC["ES256"] + PRIVATE["ES256"],
+        PRIVATE["ES256"].replace("\n", "\\n"),
+        "-----BEGIN RSA PUBLIC KEY-----",
+        "x-----BEGIN CERTIFICATE-----",
+    ):
+        try:
+            assert not ring(text)._secrets
+        except BadKey:
+            continue
+
+
+def wrong_keys(folder: Path) -> dict[str, Any]:
+    """Return sources that are no key of ours, by name."""
+    encrypted = EC_KEY.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"password"),
+    )
+    traditional = EC_KEY.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.BestAvailableEncryption(b"password"),
+    )
+    public = EC_KEY.public_key()
+    der = public.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    ssh = ED_KEY.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    ssh_private = ED_KEY.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    named = folder / "session.key"
+    named.write_text(PRIVATE["ES256"])
+    (folder / "empty.pem").write_text("")
+    return {
+        "encrypted": encrypted,
+        "encrypted as OpenSSL did": traditional,
+        "RSA": pem(rsa.generate_private_key(65537, 2048)),
+        "RSA, public": pem(rsa.generate_private_key(65537, 2048).public_key()),
+        "DSA": pem(dsa.generate_private_key(1024)),
+        "P-384": pem(ec.generate_private_key(ec.SECP384R1())),
+        "secp256k1": pem(ec.generate_private_key(ec.SECP256K1())),
+        "Ed448": pem(ed448.Ed448PrivateKey.generate()),
+        "X25519": pem(x25519.X25519PrivateKey.generate()),
+        "cut": PRIVATE["EdDSA"][:60],
+        "no end": PRIVATE["EdDSA"].replace("-----END", "-----"),
+        "altered": PRIVATE["ES256"].replace("M", "N"),
+        "OpenSSH": ssh_private,
+        "OpenSSH, public": ssh.decode(),
+        "JWK": '{"kty":"oct","k":"AAAA"}',
+        "DER, public": der,
+        "DER, public, base64": base64.b64encode(der).decode(),
+        "PEM without its lines": "".join(PUBLIC["EdDSA"].splitlines()[1:-1]),
+        "no file": str(folder / "missing.pem"),
+        "no path": "\0.pem",
+        "a folder": folder,
+        "an empty file": folder / "empty.pem",
+        "a file of another name": str(named),
+        "empty": "",
+        "empty bytes": b"",
+        "no UTF-8": "secret-\udcff",
+    }
+
+
+def test_what_is_no_key_of_ours_is_refused_without_a_word_of_it(tmp_path: Path) -> None:
+    for name, source in wrong_keys(tmp_path).items():
+        with pytest.raises(BadKey) as refused:
+            ring(SECRET, source)
+        said = "".join(traceback.format_exception(refused.value))
+        assert str(refused.value).startswith("key 2: it"), name
+        # No line of the key, whatever kind; names of files may be told.
+        if not isinstance(source, Path) and "file" not in name:
+            text = source.decode("latin-1") if isinstance(source, bytes) else source
+            for part in (text[i : i + 12] for i in range(0, len(text) - 12, 6)):
+                assert part not in said, name
+
+
+def test_keys_do_not_show_in_representations() -> None:
+    secret = "sécret-" * 6
+    own = ring(secret, *PRIVATE.values())
+    one = Codec(own, list(ALGORITHMS))
+    raw = Secret(secret, "sessionid")._derive(f"sign/{NOW // WEEK}")
+    objects = [own, one, *own._secrets.values(), *own._pem.values(), one.issuing_key(NOW)]
+    objects += [own.newest(alg, NOW) for alg in ALGORITHMS]
+    shown = " ".join(f"{thing!r} {thing}" for thing in objects)
+    assert secret not in shown
+    assert repr(raw)[2:20] not in shown
+    assert "PRIVATE" not in shown
+
+
+def test_secret_is_told_from_pem() -> None:
+    assert read_pem("just a secret") is None
+    assert read_pem(b"\x30\x82 any bytes at all") is None
+    assert read_pem(base64.b64encode(bytes(range(32))).decode()) is None
+    assert read_pem("/1Ab+base64/that/begins/like/a/path=") is None
+    assert read_pem(PRIVATE["EdDSA"]) == PRIVATE["EdDSA"].encode()
+
+
+def test_ed25519_signature_is_named_as_others_name_it() -> None:
+    """`EdDSA` (RFC 8037), which PyJWT and jose read; not yet `Ed25519` of RFC 9864."""
+    assert isinstance(ED_KEY, ed25519.Ed25519PrivateKey)
+    assert RING.jwks["keys"][1]["alg"] == "EdDSA"
+
+
+def test_es256_signature_is_64_raw_bytes() -> None:
+    for _ in range(50):
+        token = codec("ES256").issue(a_session(), NOW)
+        assert len(token.split(".")[2]) == 86
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_key_is_for_one_algorithm_alone(alg: str) -> None:
+    key = RING.newest(alg, NOW)
+    assert key is not None
+    for other in ALGORITHMS:
+        found = RING.find(other, key.kid, NOW)
+        if other == alg:
+            assert found is key
+        elif {alg, other} == {"A256GCM", "HS256"}:
+            assert found is not key  # the same secret, another subkey
+        else:
+            assert found is None
+
+
+def test_token_of_a_dropped_key_is_refused_as_unknown() -> None:
+    token = Codec(ring("old"), ["HS256"]).issue(a_session(), NOW)
+    with pytest.raises(BadToken, match="unknown_key"):
+        Codec(ring("new"), ["HS256"]).read(token, NOW)

@@ -83,7 +83,7 @@ test-interop: $(VENV)/.installed-interop
 SECONDS_OF_FUZZING ?= 60
 
 fuzz: $(VENV)/.installed-fuzz
-	$(BIN)/python -m fuzz.tokens -max_total_time=$(SECONDS_OF_FUZZING)
+	$(BIN)/python -m fuzz.tokens -max_total_time=$(SECONDS_OF_FUZZING) $(ARGS)
 
 bench-tokens: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.tokens

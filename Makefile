@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 ARGS ?=
 
-.PHONY: help demo demo-nextjs test test-services test-matrix test-interop fuzz bench bench-tokens lint format \
-	docs package check-example clean
+.PHONY: help demo demo-nextjs test test-services test-matrix test-interop test-browser screenshots \
+	fuzz bench bench-tokens lint format messages docs package check-example clean
 
 help:
 	@echo "make demo           serve the example project at http://127.0.0.1:$(PORT)/"
@@ -15,12 +15,15 @@ help:
 	@echo "make test           the tests on SQLite, no service needed (ARGS=... goes to pytest)"
 	@echo "make test-services  the tests on PostgreSQL and MariaDB, with Redis as the cache"
 	@echo "make test-interop   tokens and the Next.js example on Node, with jose"
+	@echo "make test-browser   the example in Chromium, by Playwright (make screenshots: those of the docs)"
 	@echo "make demo-nextjs    the example and a Next.js site that shares its session"
 	@echo "make fuzz           a minute of hostile tokens"
-	@echo "make bench          whole requests beside Django's engines and others, on PostgreSQL"
+	@echo "make bench          whole requests beside Django's engines and others, on PostgreSQL, in 15 minutes"
+	@echo "                    (ARGS=--quick in 4, ARGS=--write-docs brings docs/performance.md up to date)"
 	@echo "make bench-tokens   our tokens beside PyJWT, joserfc, jwcrypto and Django's signing"
 	@echo "make test-matrix    the tests on Python 3.11-3.13 x Django 5.2, 6.0, 6.1 (tox)"
 	@echo "make lint           ruff and mypy; make format mends what ruff can"
+	@echo "make messages       the German, French and Spanish catalogues, from the sources"
 	@echo "make check-example  the example's migrations, and manage.py check --deploy"
 	@echo "make docs           the documentation, in docs/_build/html"
 	@echo "make package        sdist and wheel, in dist"
@@ -80,6 +83,13 @@ test-interop: $(VENV)/.installed-interop
 	@.ci/node
 	INTEROP=1 $(BIN)/python -m pytest tests/interop $(ARGS)
 
+test-browser: $(VENV)/.installed-browser
+	BROWSER_TESTS=1 .ci/chromium $(BIN)/python -m pytest tests/browser $(ARGS)
+
+screenshots: export SCREENSHOTS = 1
+screenshots: $(VENV)/.installed-browser
+	BROWSER_TESTS=1 .ci/chromium $(BIN)/python -m pytest tests/browser/test_screenshots.py
+
 SECONDS_OF_FUZZING ?= 60
 
 fuzz: $(VENV)/.installed-fuzz
@@ -88,17 +98,23 @@ fuzz: $(VENV)/.installed-fuzz
 bench-tokens: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.tokens
 
-# What the benchmark compares is pinned, and needs Python 3.12 or newer.
-BENCH_PYTHON ?= $(firstword $(foreach v,3.13 3.12,$(shell command -v python$(v))) python3)
+# What the benchmark compares is pinned, and needs Python 3.12 or newer: the first that runs, those
+# that pyenv keeps for itself included.
+BENCH_PYTHON ?= $(shell for python in python3.13 python3.12 python3 \
+	$$(ls -dr $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.1[23].*/bin/python3 2>/dev/null); do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; done)
 BENCH := $(VENV)-bench
 
 $(BENCH)/.installed: benchmarks/requirements.txt setup.cfg
-	$(BENCH_PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt --editable .
+	@python='$(BENCH_PYTHON)'; echo "Installing what is compared into $(BENCH) ..."; \
+	"$${python:?needs Python 3.12 or newer: make bench BENCH_PYTHON=/path/to/it}" -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt --editable .
 	@touch $@
 
+# wrk loads the servers; without it they are left out.
 bench: $(BENCH)/.installed
-	$(BENCH)/bin/python -m benchmarks.engines $(ARGS)
+	@command -v wrk >/dev/null || [ "$$(id -u)" != 0 ] || { apt-get update; apt-get install -y wrk; } >/dev/null 2>&1 || true
+	@$(BENCH)/bin/python -m benchmarks.engines $(ARGS)
 
 # --- quality, documents, package -----------------------------------------------------------------
 
@@ -111,6 +127,10 @@ format: $(VENV)/.installed-lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The catalogues in locale/: what is new has to be translated by hand then.
+messages: $(VENV)/.installed-test
+	$(BIN)/python -m tests.translations.catalogues
+
 docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
@@ -121,4 +141,4 @@ package: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q tests/test_packaging.py
 
 clean:
-	rm -rf $(VENV) .tox build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) .tox build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -37,7 +37,7 @@ class Client:
         self.cookie_bytes += len("Set-Cookie: \r\n") + len(header)
         if not self.follows:
             return
-        if header.startswith("sessionid="):
+        if header.lstrip().startswith("sessionid="):  # Django 5.2 puts a space in front
             self.cookie = SimpleCookie(header)["sessionid"].value or None
 
 

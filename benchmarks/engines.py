@@ -1,11 +1,12 @@
-"""What a session adds to a request, in-process: this package's engines beside the alternatives.
+"""What a session adds to a request, in-process and behind servers, beside the alternatives.
 
-    python -m benchmarks.engines            # PostgreSQL and Redis on this machine
+    python -m benchmarks.engines            # PostgreSQL and Redis on this machine, wrk
     python -m benchmarks.engines --quick --only cookie,hybrid --database sqlite:///tmp/bench.db
 
 One process for each engine and interface stays alive; rounds go through all of them in a new order
 each time, a fraction of a second each. So a slow minute of the machine is slow for all, and ratios
-within a round hold. See README.md.
+within a round hold. Then the servers, see load.py. What is found goes to a JSON file, which
+`python -m benchmarks.report` shows again. See README.md.
 """
 
 from __future__ import annotations
@@ -18,18 +19,23 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from benchmarks import report
+from benchmarks import load, pages, report
 from benchmarks.project import ENGINES
 from benchmarks.worker import SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "postgresql://postgres@127.0.0.1:5432/jwtbench"
 REDIS = "redis://127.0.0.1:6379/9"
-COUNTED = ("anonymous", "untouched", "read", "write", "refresh", "forged")
+COUNTED = [name for name in SCENARIOS if name != "mix"]
+PACKAGES = ("Django", "psycopg", "redis", "gunicorn", "uvicorn", "django-user-sessions")
+PACKAGES += ("django-qsessions", "django-allauth", "django-session-jwt")
 
 
 class Process:
@@ -62,9 +68,12 @@ class Process:
         return json.loads(line)
 
     def end(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait(10)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
 
 
 class Block(NamedTuple):
@@ -76,7 +85,7 @@ class Block(NamedTuple):
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="What a session adds to a request, in-process.")
+    parser = argparse.ArgumentParser(description="What a session adds to a request.")
     add = parser.add_argument
     add("--database", default=os.environ.get("DATABASE_URL", DATABASE), help="URL; sqlite:///path")
     add("--redis", default=os.environ.get("REDIS_URL", REDIS))
@@ -84,39 +93,52 @@ def arguments() -> argparse.Namespace:
     add("--scenarios", help="with commas", default=",".join(SCENARIOS))
     add("--interfaces", help="wsgi,asgi", default="wsgi,asgi")
     add("--rounds", type=int, default=10)
-    add("--seconds", type=float, default=0.2, help="of one block")
+    add("--seconds", type=float, default=0.15, help="of one block")
+    add("--minutes", type=float, default=10, help="in-process; no round begins to end after them")
     add("--clock", choices=("wall", "cpu"), default="wall", help="cpu: that of the process alone")
-    add("--quick", action="store_true", help="three short rounds")
+    add("--http-rounds", type=int, default=3, help="0: no servers")
+    add("--http-seconds", type=int, default=2, help="of one load")
+    add("--quick", action="store_true", help="three short rounds, one of the servers")
     add("--json", default="benchmarks/engines.json", help="where the numbers go")
+    add("--write-docs", action="store_true", help="and tables and plots into docs/")
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds = 3, 0.05
+        options.http_rounds, options.http_seconds = min(options.http_rounds, 1), 1
     return options
 
 
-def make_database(url: str) -> None:
-    """Make the database of the benchmark where it is missing."""
+@contextmanager
+def database(url: str) -> Iterator[None]:
+    """Make the database of the benchmark where it is missing, and drop what was made."""
     parts = urlsplit(url)
     if not parts.scheme.startswith("postgres"):
+        yield
         return
     import psycopg
+    from psycopg.sql import SQL, Identifier
 
     name = parts.path.lstrip("/")
-    server = parts._replace(scheme="postgresql", path="/postgres").geturl()
+    server = parts._replace(scheme="postgresql", path="/postgres", query="").geturl()
     with psycopg.connect(server, autocommit=True) as connection:
         known = "SELECT 1 FROM pg_database WHERE datname = %s"
-        if connection.execute(known, (name,)).fetchone() is None:
-            connection.execute(
-                psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name))
-            )
+        made = connection.execute(known, (name,)).fetchone() is None
+        if made:
+            connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    try:
+        yield
+    finally:
+        if made:
+            with psycopg.connect(server, autocommit=True) as connection:
+                connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
-def run(options: argparse.Namespace) -> tuple[report.Blocks, dict[str, Any]]:
+def run(options: argparse.Namespace, engines: list[str]) -> tuple[report.Blocks, report.Costs]:
     """Start the workers, run the rounds, end the workers."""
-    engines = [name for name in options.only.split(",") if _installed(name)]
     interfaces = options.interfaces.split(",")
     scenarios = options.scenarios.split(",")
     processes: dict[tuple[str, str], Process] = {}
+    end = time.monotonic() + options.minutes * 60
     try:
         for engine in engines:
             for interface in interfaces:
@@ -126,18 +148,9 @@ def run(options: argparse.Namespace) -> tuple[report.Blocks, dict[str, Any]]:
             i: {s: {e: [] for e in engines} for s in scenarios} for i in interfaces
         }
         plan = [Block(i, s, e) for i in interfaces for s in scenarios for e in engines]
-        started, done, total = time.monotonic(), 0, options.rounds * len(plan)
-        for number in range(options.rounds):
-            for block in _shuffled(plan):
-                process = processes[block.engine, block.interface]
-                found = process.ask(scenario=block.scenario, seconds=options.seconds)
-                blocks[block.interface][block.scenario][block.engine].append(found)
-                done += 1
-                left = (time.monotonic() - started) / done * (total - done)
-                bar = "#" * (30 * done // total)
-                _progress(f"[{bar:<30}] round {number + 1}/{options.rounds}, {left:.0f} s left")
+        _rounds(options.rounds, options.seconds, end, plan, processes, blocks)
         costs = {
-            engine: {s: processes[engine, "wsgi"].ask(cost=s) for s in COUNTED}
+            engine: {s: processes[engine, "wsgi"].ask(cost=s) for s in COUNTED if s in scenarios}
             for engine in engines
             if "wsgi" in interfaces and engine != "none"
         }
@@ -146,6 +159,32 @@ def run(options: argparse.Namespace) -> tuple[report.Blocks, dict[str, Any]]:
     finally:
         for process in processes.values():
             process.end()
+
+
+def _rounds(
+    rounds: int,
+    seconds: float,
+    end: float,
+    plan: list[Block],
+    processes: dict[tuple[str, str], Process],
+    blocks: report.Blocks,
+) -> None:
+    started, done, total = time.monotonic(), 0, rounds * len(plan)
+    for number in range(rounds):
+        now = time.monotonic()
+        if number and now + (now - started) / number > end:
+            return
+        for block in _shuffled(plan):
+            process = processes[block.engine, block.interface]
+            found = process.ask(scenario=block.scenario, seconds=seconds)
+            blocks[block.interface][block.scenario][block.engine].append(found)
+            done += 1
+            now = time.monotonic()
+            left = max(0, min((now - started) / done * (total - done), end - now))
+            bar = "#" * (30 * done // total)
+            _progress(f"[{bar:<30}] round {number + 1}/{rounds}, {left:.0f} s left")
+        if not sys.stderr.isatty():
+            print(f"round {number + 1}/{rounds}", file=sys.stderr)
 
 
 def _shuffled(plan: list[Block]) -> list[Block]:
@@ -169,32 +208,51 @@ def _progress(text: str) -> None:
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def main() -> None:
-    import django
+def _loads(options: argparse.Namespace, engines: list[str]) -> load.Loads:
+    if not options.http_rounds:
+        return {}
+    if missing := load.missing():
+        print(f"No servers: install {missing}.", file=sys.stderr)
+        return {}
+    loads = load.run(options, [name for name in load.ENGINES if name in engines], _progress)
+    _progress("")
+    return loads
 
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def main() -> None:
     options = arguments()
-    make_database(options.database)
-    blocks, costs = run(options)
+    engines = [name for name in options.only.split(",") if _installed(name)]
+    busy = os.getloadavg()[0]
+    with database(options.database):
+        blocks, costs = run(options, engines)
+        loads = _loads(options, engines)
     result = {
         "python": platform.python_version(),
-        "django": django.get_version(),
+        "packages": _versions(),
+        "processors": os.cpu_count(),
+        "load_average": busy,
         "database": urlsplit(options.database).scheme,
         "clock": options.clock,
-        "rounds": options.rounds,
-        "ratios": report.as_json(blocks),
-        "added": {
-            interface: {
-                scenario: {e: report.Spread.of(report.added(r))._asdict() for e, r in by.items()}
-                for scenario, by in found.items()
-            }
-            for interface, found in blocks.items()
-        },
-        "requests": costs,
+        "ratios": report.ratios(blocks),
         "blocks": blocks,
+        "costs": costs,
+        "loads": loads,
     }
     Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
-    print(report.tables(blocks, costs))
+    print(report.tables(result))
     print(f"\nNumbers: {options.json}")
+    if options.write_docs:
+        pages.write(result)
 
 
 if __name__ == "__main__":

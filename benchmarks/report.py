@@ -1,16 +1,28 @@
-"""Numbers of many rounds to ratios, and both to a table in the terminal."""
+"""Numbers of many rounds to medians and ratios, and both to tables in the terminal.
+
+python -m benchmarks.report [--write-docs] benchmarks/engines.json    # what an earlier run found
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, NamedTuple
 
-# blocks[interface][scenario][engine] is a list of rounds, each {"base": us, "engine": us, "n": ..}.
-Blocks = dict[str, dict[str, dict[str, list[dict[str, float]]]]]
+from benchmarks.project import ENGINES
+
+# One block: {"base": us of a request without sessions, "engine": us of one with, "n": pairs}.
+Rounds = list[dict[str, float]]
+# blocks[interface][scenario][engine]
+Blocks = dict[str, dict[str, dict[str, Rounds]]]
+# costs[engine][scenario] is {"queries": .., "set_cookie": bytes, "cookie": bytes}.
+Costs = dict[str, dict[str, dict[str, float]]]
 
 STOCK = "django signed_cookies"
-CAN_REVOKE = ("django db", "django cached_db", "django cache", "user_sessions", "qsessions")
+CAN_REVOKE = [name for name, engine in ENGINES.items() if engine.revocable and not engine.ours]
 
 
 class Spread(NamedTuple):
@@ -27,6 +39,11 @@ class Spread(NamedTuple):
             return cls(found[0], found[0], found[0])
         low, _, high = quantiles(found, n=4, method="inclusive")
         return cls(median(found), low, high)
+
+    @property
+    def half(self) -> float:
+        """Half of the distance between the quartiles."""
+        return (self.high - self.low) / 2
 
 
 class Goal(NamedTuple):
@@ -60,21 +77,21 @@ GOALS = [
 ]
 
 
-def added(rounds: list[dict[str, float]]) -> list[float]:
+def added(rounds: Rounds) -> list[float]:
     """Return what sessions added to a request in each round, in microseconds."""
     return [found["engine"] - found["base"] for found in rounds]
 
 
-def whole(rounds: list[dict[str, float]]) -> list[float]:
+def whole(rounds: Rounds) -> list[float]:
     """Return what the whole request took in each round, in microseconds."""
     return [found["engine"] for found in rounds]
 
 
-Cost = Callable[[list[dict[str, float]]], list[float]]
+Cost = Callable[[Rounds], list[float]]
 
 
 def ratio(
-    blocks: dict[str, dict[str, list[dict[str, float]]]], goal: Goal, cost: Cost = added
+    blocks: dict[str, dict[str, Rounds]], goal: Goal, cost: Cost = added
 ) -> tuple[Spread, str] | None:
     """Return the ratio that a goal speaks of, round by round, and the peer it is to.
 
@@ -93,32 +110,69 @@ def ratio(
     return Spread.of(a / b for a, b in pairs if b), against
 
 
-def tables(blocks: Blocks, costs: dict[str, dict[str, dict[str, float]]]) -> str:
+def ratios(blocks: Blocks) -> list[dict[str, Any]]:
+    """Return the ratios of the goals as JSON takes them."""
+    found = []
+    for interface, by in blocks.items():
+        for goal in GOALS:
+            result, all_of_it = ratio(by, goal), ratio(by, goal, whole)
+            if result is not None and all_of_it is not None:
+                found.append(
+                    {
+                        "interface": interface,
+                        "name": goal.name,
+                        "against": result[1],
+                        "limit": goal.limits[interface],
+                        **result[0]._asdict(),
+                        "whole_request": all_of_it[0].middle,
+                    }
+                )
+    return found
+
+
+def noise(blocks: dict[str, dict[str, Rounds]]) -> tuple[float, float] | None:
+    """Return how far the control was off at most, and its widest spread; None without a control."""
+    found = [Spread.of(added(by["none"])) for by in blocks.values() if "none" in by]
+    if not found:
+        return None
+    return max(abs(spread.middle) for spread in found), max(spread.half for spread in found)
+
+
+def base(blocks: dict[str, dict[str, Rounds]]) -> Spread:
+    """Return what a request without sessions took."""
+    return Spread.of(r["base"] for by in blocks.values() for rs in by.values() for r in rs)
+
+
+# --- in the terminal -----------------------------------------------------------------------------
+
+
+def tables(result: dict[str, Any]) -> str:
     """Return everything as text."""
-    parts = [_added_table(name, found) for name, found in blocks.items()]
-    parts += [_goal_table(blocks)]
-    if costs:
-        parts.append(_cost_table(costs))
+    parts = [_added_table(name, found) for name, found in result["blocks"].items()]
+    parts.append(_goal_table(result["blocks"]))
+    if result["costs"]:
+        parts.append(_cost_table(result["costs"]))
+    parts += [_load_table(interface, found) for interface, found in result["loads"].items()]
     return "\n\n".join(parts)
 
 
-def _added_table(interface: str, blocks: dict[str, dict[str, list[dict[str, float]]]]) -> str:
+def _added_table(interface: str, blocks: dict[str, dict[str, Rounds]]) -> str:
     scenarios = list(blocks)
     engines = list(next(iter(blocks.values())))
-    base = Spread.of(r["base"] for by in blocks.values() for rs in by.values() for r in rs)
+    rounds = len(blocks[scenarios[0]][engines[0]])
     lines = [
         f"{interface.upper()}: microseconds added to a request without sessions"
-        f" ({base.middle:.0f}); median of the rounds +- half of the quartiles' distance",
-        f"{'':<24}" + "".join(f"{name:>16}" for name in scenarios),
+        f" ({base(blocks).middle:.0f});"
+        f" median of {rounds} rounds ± half of the quartiles' distance",
+        f"{'':<22}" + "".join(f"{name:>12}" for name in scenarios),
     ]
     for engine in engines:
-        cells = []
-        for scenario in scenarios:
-            spread = Spread.of(added(blocks[scenario][engine]))
-            half = (spread.high - spread.low) / 2
-            cells.append(f"{spread.middle:.0f} +-{half:.0f}".rjust(16))
+        spreads = (Spread.of(added(blocks[scenario][engine])) for scenario in scenarios)
+        cells = "".join(
+            f"{round(spread.middle)} ±{spread.half:.0f}".rjust(12) for spread in spreads
+        )
         label = "none (A/A: the noise)" if engine == "none" else engine
-        lines.append(f"{label:<24}" + "".join(cells))
+        lines.append(f"{label:<22}{cells}")
     return "\n".join(lines)
 
 
@@ -142,34 +196,56 @@ def _goal_cell(blocks: Blocks, interface: str, goal: Goal) -> str:
     return f"{spread.middle:>8.2f}{mark}{span:>18}{limit:>6.2f}"
 
 
-def _cost_table(costs: dict[str, dict[str, dict[str, float]]]) -> str:
+def _cost_table(costs: Costs) -> str:
     scenarios = list(next(iter(costs.values())))
     lines = [
-        "Queries / bytes of Set-Cookie a request",
-        f"{'':<24}" + "".join(f"{name:>12}" for name in scenarios),
+        "Queries / bytes of Cookie / bytes of Set-Cookie, of one request",
+        f"{'':<22}" + "".join(f"{name:>14}" for name in scenarios),
     ]
     for engine, by in costs.items():
-        cells = (f"{by[s]['queries']:.0f} / {by[s]['cookie']:.0f}" for s in scenarios)
-        lines.append(f"{engine:<24}" + "".join(f"{cell:>12}" for cell in cells))
+        cells = (
+            f"{by[s]['queries']:.0f} / {by[s]['cookie']:.0f} / {by[s]['set_cookie']:.0f}"
+            for s in scenarios
+        )
+        lines.append(f"{engine:<22}" + "".join(f"{cell:>14}" for cell in cells))
     return "\n".join(lines)
 
 
-def as_json(blocks: Blocks) -> list[dict[str, Any]]:
-    """Return the ratios of the goals as JSON takes them."""
-    found = []
-    for interface, by in blocks.items():
-        for goal in GOALS:
-            result = ratio(by, goal)
-            if result is not None:
-                spread, against = result
-                found.append(
-                    {
-                        "interface": interface,
-                        "name": goal.name,
-                        "against": against,
-                        "limit": goal.limits[interface],
-                        **spread._asdict(),
-                        "whole_request": ratio(by, goal, whole)[0].middle,  # type: ignore[index]
-                    }
-                )
-    return found
+def _load_table(interface: str, loads: dict[str, dict[str, Rounds]]) -> str:
+    server = {"wsgi": "gunicorn, gthread", "asgi": "uvicorn"}[interface]
+    lines = [
+        f"{server}, 2 workers, 64 clients: requests a second ± half of the quartiles' distance"
+        " | p50 ms | p99 ms | errors",
+        f"{'':<22}" + "".join(f"{sessions:>36}" for sessions in loads),
+    ]
+    for engine in next(iter(loads.values())):
+        cells = []
+        for by in loads.values():
+            rate, p50, p99, errors = load_numbers(by[engine])
+            cells.append(f"{rate.middle:.0f} ±{rate.half:.0f} | {p50:.1f} | {p99:.0f} | {errors}")
+        lines.append(f"{engine:<22}" + "".join(f"{cell:>36}" for cell in cells))
+    return "\n".join(lines)
+
+
+def load_numbers(rounds: Rounds) -> tuple[Spread, float, float, int]:
+    """Return the rate, the medians of p50 and p99 (ms), and all errors and lost sessions."""
+    middle = {name: median(found[name] for found in rounds) for name in ("p50", "p99")}
+    errors = int(sum(found["errors"] + found["lost"] for found in rounds))
+    return Spread.of(found["rate"] for found in rounds), middle["p50"], middle["p99"], errors
+
+
+def main() -> None:
+    from benchmarks import pages
+
+    parser = argparse.ArgumentParser(description="Show what an earlier run found.")
+    parser.add_argument("json", nargs="?", default="benchmarks/engines.json")
+    parser.add_argument("--write-docs", action="store_true", help="tables and plots into docs/")
+    options = parser.parse_args()
+    result = json.loads(Path(options.json).read_text())
+    print(tables(result))
+    if options.write_docs:
+        pages.write(result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,16 @@
 """One process for one engine and one interface: answers questions from stdin, one JSON line each.
 
 Every request of the engine is paired with one of the baseline, the same handler without sessions,
-so that both meet the same noise; an answer has the medians of both.
+so that both meet the same noise; an answer has the median of the baseline, and for the engine that
+plus the median of the differences. The process keeps to one processor, and collects no garbage
+while the clock runs.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import os
 import random
 import sys
 import time
@@ -19,10 +22,31 @@ from statistics import mean, median
 from typing import Any
 from unittest import mock
 
-SCENARIOS = ("anonymous", "untouched", "read", "user", "write", "refresh", "forged", "mix")
-PAGES = {"untouched": "plain", "user": "user", "write": "write"}  # "read" for the others
+LOGINS = ("login", "logout")  # of another visitor
+SCENARIOS = ("anonymous", "untouched", "read", "user", "write", "refresh", "forged", *LOGINS, "mix")
+PAGES = {"untouched": "plain", **{name: name for name in ("user", "write", *LOGINS)}}  # or "read"
 WEIGHTS = {"read": 90, "untouched": 5, "write": 4, "login/logout": 1}
 MIX = [kind for kind, count in WEIGHTS.items() for _ in range(count)]
+
+
+class Pairs:
+    """Requests of an engine, each beside one of the baseline; what they took, in nanoseconds."""
+
+    def __init__(self, baseline: Any) -> None:
+        self._baseline = baseline
+        self.base: list[int] = []
+        self.added: list[int] = []
+
+    def take(self, client: Any, page: str) -> None:
+        # In turn first and second, so that neither always meets the other's warm caches.
+        if len(self.base) % 2:
+            engine = client.get(page)
+            base = self._baseline.get("plain")
+        else:
+            base = self._baseline.get("plain")
+            engine = client.get(page)
+        self.base.append(base)
+        self.added.append(engine - base)
 
 
 class Worker:
@@ -42,29 +66,15 @@ class Worker:
 
         Client.clock = staticmethod(CLOCKS[clock])
         self._client, self._handler = INTERFACES[interface]
-        self._prepare_user(project)
+        project.prepare(self.engine)
         self.has_sessions = bool(self.engine.session_engine)
         self.baseline = self._client(self._load([]))
-        sessions = [self.engine.middleware] if self.has_sessions else []
-        auth = [project.OUR_AUTH if self.engine.ours else project.STOCK_AUTH] if sessions else []
-        self.sessions = self._load(sessions)
-        self.with_user = self._load(sessions + auth)
+        self.sessions = self._load(list(self.engine.middleware))
+        self.with_user = self._load(self.engine.with_user) if self.has_sessions else self.sessions
         self._jar = self._log_in() if self.has_sessions else None
         random.seed(1)
         gc.collect()
         gc.freeze()
-
-    def _prepare_user(self, project: Any) -> None:
-        from django.contrib.auth import get_user_model, user_logged_in
-        from django.contrib.auth.models import update_last_login
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        user, _ = get_user_model().objects.get_or_create(username="ada")
-        # Django writes the user's row at each login, whatever the engine.
-        user_logged_in.disconnect(update_last_login, dispatch_uid="update_last_login")
-        user.backend = "django.contrib.auth.backends.ModelBackend"
-        project.Visitor.user = user
 
     def _load(self, middleware: list[str]) -> Any:
         from django.conf import settings
@@ -83,29 +93,53 @@ class Worker:
 
     def measure(self, scenario: str, seconds: float) -> dict[str, Any]:
         """Run pairs of requests for about `seconds`; return what they took, in microseconds."""
-        with ExitStack() as stack:
-            client, page, before = self._scene(scenario, stack)
-            for _ in range(3):
-                before()
-                client.get(page)
-            if scenario == "mix" and self.has_sessions:
-                return self._mix(client)
-            base, engine = [], []
-            end = time.perf_counter() + seconds
-            while len(base) < 8 or time.perf_counter() < end:
-                before()
-                # In turn first and second, so that neither always meets the other's warm caches.
-                if len(base) % 2:
-                    engine.append(client.get(page))
-                    base.append(self.baseline.get("plain"))
+        gc.collect()
+        gc.disable()
+        try:
+            with ExitStack() as stack:
+                client, page, before = self._scene(scenario, stack)
+                for _ in range(3):
+                    before()
+                    client.get(page)
+                if scenario == "mix" and self.has_sessions:
+                    found = self._mix(client)
                 else:
-                    base.append(self.baseline.get("plain"))
-                    engine.append(client.get(page))
-            self._keep(client)
-        return {"base": median(base) / 1e3, "engine": median(engine) / 1e3, "n": len(base)}
+                    found = self._pairs(client, page, before, seconds)
+                assert client.status == 200, f"{scenario}: status {client.status}"
+                self._keep(client, scenario)
+                return found
+        finally:
+            gc.enable()
+
+    def _pairs(
+        self, client: Any, page: str, before: Callable[[], object], seconds: float
+    ) -> dict[str, Any]:
+        pairs = Pairs(self.baseline)
+        end = time.perf_counter() + seconds
+        while len(pairs.base) < 8 or time.perf_counter() < end:
+            before()
+            pairs.take(client, page)
+        return _answer(pairs.base, median(pairs.added))
+
+    def _mix(self, client: Any) -> dict[str, Any]:
+        """A hundred requests of one visitor, and another who logs in and out."""
+        other = self._client(self.sessions)
+        pairs = {kind: Pairs(self.baseline) for kind in WEIGHTS}
+        turns = pairs["login/logout"]
+        # One would say little of what a login takes; more count no more than their hundredth.
+        for kind in [*random.sample(MIX, len(MIX)), *["login/logout"] * 7]:
+            if kind == "login/logout":
+                turns.take(other, "logout" if len(turns.added) % 2 else "login")
+            else:
+                pairs[kind].take(client, PAGES.get(kind, "read"))
+        # A median of each kind: a mean over all would be that of the noise.
+        middle = {kind: median(found.added) for kind, found in pairs.items()}
+        middle["login/logout"] = mean((median(turns.added[::2]), median(turns.added[1::2])))
+        added = sum(WEIGHTS[kind] * middle[kind] for kind in WEIGHTS) / 100
+        return _answer([took for found in pairs.values() for took in found.base], added)
 
     def cost(self, scenario: str) -> dict[str, Any]:
-        """Return the queries and the Set-Cookie bytes of a request, the feed's polls left out."""
+        """Return the queries and the cookie's bytes of a request, the feed's polls left out."""
         from django.db import connection
 
         queries: list[str] = []
@@ -116,34 +150,60 @@ class Worker:
 
         with ExitStack() as stack:
             client, page, before = self._scene(scenario, stack)
+            before()
             client.get(page)
             seen = []
             for _ in range(3):
                 before()
                 queries.clear()
                 client.cookie_bytes = 0
+                sent = client.cookie
                 with connection.execute_wrapper(count):
                     client.get(page)
                 asked = [sql for sql in queries if "jwtsession_revocation" not in sql]
-                seen.append((len(asked), client.cookie_bytes))
-            self._keep(client)
-        return {"queries": median(q for q, _ in seen), "cookie": median(b for _, b in seen)}
+                line = f"Cookie: sessionid={sent}\r\n" if sent else ""
+                seen.append((len(asked), client.cookie_bytes, len(line)))
+            self._keep(client, scenario)
+        names = ("queries", "set_cookie", "cookie")
+        return dict(zip(names, map(median, zip(*seen, strict=True)), strict=True))
+
+    # --- scenarios -------------------------------------------------------------------------------
 
     def _scene(self, scenario: str, stack: ExitStack) -> tuple[Any, str, Callable[[], object]]:
+        """Return the visitor, the page that is asked, and what happens unmeasured before that."""
         client = self._client(self.with_user if scenario == "user" else self.sessions, self._jar)
         if not self.has_sessions:
             return client, "plain", _nothing
+        before: Callable[[], object] = _nothing
         if scenario == "anonymous":
             client.cookie, client.follows = None, False
         elif scenario == "forged":
-            client.cookie, client.follows = self._forge(self._jar), False
+            client.cookie, client.follows = self._forge(client.cookie), False
         elif scenario == "refresh":
-            return client, "read", self._make_due(client, stack)
-        return client, PAGES.get(scenario, "read"), _nothing
+            before = self._make_due(client, stack)
+        elif scenario in LOGINS:
+            client.cookie = None
+            before = self._other_way(client, scenario)
+            if scenario == "login":
+                stack.callback(before)
+        return client, PAGES.get(scenario, "read"), before
 
-    def _keep(self, client: Any) -> None:
-        if self.has_sessions and client.follows:
+    def _keep(self, client: Any, scenario: str) -> None:
+        if self.has_sessions and client.follows and scenario not in LOGINS:
             self._jar = client.cookie
+
+    @staticmethod
+    def _other_way(client: Any, scenario: str) -> Callable[[], object]:
+        """Log out before each login and in before each logout: sessions do not pile up."""
+
+        def before() -> None:
+            if scenario == "login" and client.cookie:
+                client.get("logout")
+                client.cookie = None
+            elif scenario == "logout":
+                client.get("login")
+
+        return before
 
     @staticmethod
     def _forge(cookie: str) -> str:
@@ -177,34 +237,20 @@ class Worker:
         row = Session.objects.filter(pk=uuid_from_sid(store.sid))
         return lambda: row.update(expires_at=timezone.now() + timedelta(seconds=0.4 * age))
 
-    def _mix(self, client: Any) -> dict[str, Any]:
-        """Two hundred requests of one visitor, and another who logs in and out."""
-        other = self._client(self.sessions)
-        times: dict[str, list[int]] = {kind: [] for kind in WEIGHTS}
-        base = []
-        for kind in _shuffled(MIX) + _shuffled(MIX):
-            base.append(self.baseline.get("plain"))
-            if kind == "login/logout":
-                times[kind].append(other.get("logout" if other.cookie else "login"))
-            else:
-                times[kind].append(client.get(PAGES.get(kind, "read")))
-        self._keep(client)
-        # Two would say little of what a login takes; more count no more than their hundredth.
-        turns = times["login/logout"]
-        turns += [other.get("logout" if other.cookie else "login") for _ in range(8)]
-        # A median of each kind: a mean over all would be that of the noise.
-        middle = {kind: median(found) for kind, found in times.items()}
-        middle["login/logout"] = mean((median(turns[::2]), median(turns[1::2])))
-        engine = sum(WEIGHTS[kind] * middle[kind] for kind in WEIGHTS) / 100
-        return {"base": median(base) / 1e3, "engine": engine / 1e3, "n": len(base)}
-
 
 def _nothing() -> None:
     pass
 
 
-def _shuffled(kinds: list[str]) -> list[str]:
-    return random.sample(kinds, len(kinds))
+def _answer(base: list[int], added: float) -> dict[str, Any]:
+    middle = median(base)
+    return {"base": middle / 1e3, "engine": (middle + added) / 1e3, "n": len(base)}
+
+
+def keep_to_one_processor() -> None:
+    """Hand-overs between threads then take what they must, not what the scheduler makes of them."""
+    if hasattr(os, "sched_setaffinity"):  # Linux
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def questions() -> Iterator[dict[str, Any]]:
@@ -216,6 +262,7 @@ def main() -> None:
     import logging
 
     logging.getLogger("django.request").setLevel(logging.CRITICAL)
+    keep_to_one_processor()
     worker = Worker(*sys.argv[1:6])
     print(json.dumps("ready"), flush=True)
     for question in questions():

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import logout
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest, HttpResponseRedirect, StreamingHttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from . import admin_export
+from .admin_dates import DrillDownList
+from .admin_ending import ask, end_user_url, ended_already, may_end, way_back
 from .admin_lists import (
+    ADMIN_CSS,
     BrowserFilter,
     CappedPaginator,
     KindFilter,
@@ -30,41 +32,40 @@ from .admin_lists import (
     WhenFilter,
     matches,
 )
+from .admin_stepup import FreshLoginAdminMixin
+from .cleanup import session_model
 from .conf import get_config
 from .listing import ENDS
 from .models import SessionEvent
 from .revocation import revoke_session
 
-if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Any]
-else:
-    _ModelAdmin = admin.ModelAdmin
 
-_CSV_COLUMNS = (
-    "when",
-    "what",
-    "user_id",
-    "user",
-    "by",
-    "session",
-    "ip_address",
-    "browser",
-    "os",
-    "device",
-    "user_agent",
-)
+class EventList(DrillDownList):
+    """Events, each with `may_be_alive`: whether it is the login of a session to be ended."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        alive = _alive(self.result_list)
+        for event in self.result_list:
+            event.may_be_alive = event.kind == SessionEvent.Kind.LOGIN and event.sid in alive
 
 
-class SessionEventAdmin(_ModelAdmin):
+class SessionEventAdmin(FreshLoginAdminMixin):
     """Logins, logouts, failed logins, and what ended sessions. Nothing is added or changed here.
 
-    A login line ends its session; that takes the `revoke` or `delete` permission of Session.
+    A login line ends its session; that takes the `revoke` or `delete` permission of the sessions'
+    model; `max_login_age` is for those who may.
     """
+
+    max_login_age = None
+    fresh_login_actions = ()
+    fresh_login_views = ("end_view",)
 
     list_display = ("created_at", "kind", "user_name", "device_name", "ip_address", "actor_name")
     list_filter = (WhenFilter, "kind", UserFilter, BrowserFilter, SystemFilter, KindFilter)
     ordering = ("-created_at", "-pk")
     sortable_by = ("created_at",)
+    date_hierarchy = "created_at"
     search_fields = ("user",)  # shows the box; see get_search_results()
     search_help_text = _("User name, e-mail, IP address or session id")
     show_full_result_count = False
@@ -85,6 +86,9 @@ class SessionEventAdmin(_ModelAdmin):
     change_list_template = "jwtsession/admin/change_list.html"
     change_form_template = "jwtsession/admin/event_form.html"
 
+    class Media:
+        css = ADMIN_CSS
+
     # --- who may -----------------------------------------------------------------------------
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -104,19 +108,23 @@ class SessionEventAdmin(_ModelAdmin):
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may end sessions."""
-        label = self.opts.app_label
-        return any(
-            request.user.has_perm(f"{label}.{verb}_session") for verb in ("revoke", "delete")
-        )
+        return may_end(request, session_model())
 
     # --- the list ----------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the events, each with `has_ended`: whether its session is known to have."""
-        events: Any = super().get_queryset(request)
-        ends = SessionEvent.objects.filter(sid=OuterRef("sid"), kind__in=ENDS)
-        found: QuerySet[Any] = events.annotate(has_ended=Exists(ends))
-        return found.prefetch_related("user", "actor")
+        """Return the events and, in one query more each, their users and actors."""
+        return super().get_queryset(request).prefetch_related("user", "actor")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return EventList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        user_id = request.GET.get("user__exact")
+        context = {"end_user_url": end_user_url(request, self.admin_site.name, user_id)}
+        return super().changelist_view(request, context | (extra_context or {}))
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = super().get_list_display(request)
@@ -141,9 +149,9 @@ class SessionEventAdmin(_ModelAdmin):
     def device_name(self, event: Any) -> str:
         return str(event.device_words) if event.user_agent or event.browser or event.os else ""
 
-    @admin.display(description="")
+    @admin.display(description=_("End session"))
     def end_link(self, event: Any) -> str:
-        if not _may_be_alive(event):
+        if not event.may_be_alive:
             return ""
         url = reverse(f"{self.admin_site.name}:{self._name('end')}", args=[event.pk])
         label = gettext("End session: %(device)s") % {"device": event.device_words}
@@ -161,83 +169,27 @@ class SessionEventAdmin(_ModelAdmin):
         if not (self.has_revoke_permission(request) and self.has_view_permission(request)):
             raise PermissionDenied
         event = self.get_object(request, unquote(object_id))
-        if event is None or not _may_be_alive(event):
-            text = gettext("That session has ended already.")
-            self.message_user(request, text, messages.WARNING)
-            return HttpResponseRedirect(self._list_url())
+        if event is None or event.sid not in _alive([event]):
+            return ended_already(self, request)
         own = event.sid == getattr(request.session, "sid", None)
         if request.method != "POST":
-            return self._confirm(request, event, own)
+            owners = [(self.user_name(event), None)]
+            return ask(self, request, gettext("End this session?"), owners=owners, own_alone=own)
         revoke_session(event.sid, by=request.user, reason="admin")
         self.message_user(request, gettext("The session was ended."), messages.SUCCESS)
         if own:
             logout(request)  # or this very request would go on with a session that is gone
-        return HttpResponseRedirect(self._list_url())
-
-    def _confirm(self, request: HttpRequest, event: Any, own: bool) -> TemplateResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": gettext("End this session?"),
-            "opts": self.opts,
-            "owners": [(self.user_name(event), 1)],
-            "own_alone": own,
-            "list_url": self._list_url(),
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "jwtsession/admin/end_sessions.html", context)
+        return way_back(self, request)
 
     def _name(self, page: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{page}"
-
-    def _list_url(self) -> str:
-        return reverse(f"{self.admin_site.name}:{self._name('changelist')}")
 
     # --- export ------------------------------------------------------------------------------
 
     @admin.action(description=_("Export selected events as CSV"), permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> StreamingHttpResponse:
         """Send the selected events as they are read, however many there are."""
-        return StreamingHttpResponse(
-            _csv_lines(queryset),
-            content_type="text/csv; charset=utf-8",
-            headers={
-                "Content-Disposition": 'attachment; filename="session-history.csv"',
-                "Cache-Control": "private, no-store",
-            },
-        )
-
-
-class _Echo:
-    """A file for the csv module that gives back each line."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _csv_lines(queryset: QuerySet[Any]) -> Iterator[str]:
-    writer: Any = csv.writer(_Echo())
-    yield writer.writerow(_CSV_COLUMNS)
-    for event in queryset.iterator(chunk_size=1000):
-        row = (
-            event.created_at.isoformat(),
-            event.kind,
-            event.user_id,
-            event.user or "",
-            event.actor or "",
-            event.sid,
-            event.ip_address or "",
-            event.browser,
-            event.os,
-            event.device,
-            event.user_agent,
-        )
-        yield writer.writerow([_cell(value) for value in row])
-
-
-def _cell(value: Any) -> str:
-    """Return a value as text that no spreadsheet takes for a formula: anybody can send one."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+        return admin_export.csv_response(request, queryset)
 
 
 def _person(user: Any, user_id: Any) -> str:
@@ -246,11 +198,16 @@ def _person(user: Any, user_id: Any) -> str:
     return "" if user_id is None else gettext("deleted user %(id)s") % {"id": user_id}
 
 
-def _may_be_alive(event: Any) -> bool:
-    """Tell whether an event is a login whose session is not known to have ended."""
+def _alive(events: Iterable[Any]) -> set[str]:
+    """Return the sids of the logins among some events whose sessions are not known to have ended.
+
+    One query for all: an EXISTS in that of the list is slow where many failed logins have no sid.
+    """
     oldest = timezone.now() - timedelta(seconds=get_config().absolute_age)
-    is_login = event.kind == SessionEvent.Kind.LOGIN and event.sid
-    return bool(is_login and not event.has_ended and event.created_at > oldest)
+    logins = (one for one in events if one.kind == SessionEvent.Kind.LOGIN)
+    sids = {one.sid for one in logins if one.sid and one.created_at > oldest}
+    ends = SessionEvent.objects.filter(sid__in=sids, kind__in=ENDS)
+    return sids - set(ends.values_list("sid", flat=True))
 
 
 admin.site.register(SessionEvent, SessionEventAdmin)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 else:
     _Paginator = Paginator
 
+ADMIN_CSS = {"all": ["jwtsession/admin.css"]}
 _MAX_USERS_FOUND = 1000
 
 

@@ -14,11 +14,14 @@ class JWTSessionConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401
+        from . import alarms, checks  # noqa: F401
         from .history import write_pending
         from .receivers import on_login, on_login_failed, on_logout
+        from .signals import new_device, token_reused
 
         user_logged_in.connect(on_login, dispatch_uid="django_jwtsession")
         user_logged_out.connect(on_logout, dispatch_uid="django_jwtsession")
         user_login_failed.connect(on_login_failed, dispatch_uid="django_jwtsession")
+        new_device.connect(alarms.on_new_device, dispatch_uid="django_jwtsession")
+        token_reused.connect(alarms.on_token_reused, dispatch_uid="django_jwtsession")
         request_finished.connect(write_pending, dispatch_uid="django_jwtsession")

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
 from . import conf
@@ -63,6 +64,18 @@ def _idle_longer_than_absolute() -> bool:
         return conf.get_config().absolute_age < float(settings.SESSION_COOKIE_AGE)
     except ImproperlyConfigured:
         return False
+
+
+def _mails_without_pages() -> bool:
+    try:
+        config = conf.get_config()
+        if config.new_device_email or config.token_reuse_email:
+            reverse("jwtsession:sessions")
+    except NoReverseMatch:
+        return True
+    except ImproperlyConfigured:
+        return False
+    return False
 
 
 # --- engine and middleware -----------------------------------------------------------------------
@@ -213,6 +226,16 @@ _ALWAYS = (
             " django_jwtsession are longer: its logins fail or its list stays empty.",
         ),
         "Take 'allauth.usersessions' out of INSTALLED_APPS; django_jwtsession lists sessions.",
+    ),
+    _Check(
+        "W006",
+        checks.WARNING,
+        _if(
+            _mails_without_pages,
+            "The mails of NEW_DEVICE_EMAIL and TOKEN_REUSE_EMAIL cannot link to the sessions of the"
+            " user: no page is named 'jwtsession:sessions'.",
+        ),
+        'Write path("", include("django_jwtsession.urls")) into urlpatterns.',
     ),
 )
 

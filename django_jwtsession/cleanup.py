@@ -17,8 +17,11 @@ from django.utils import timezone
 from .conf import get_config
 
 logger = logging.getLogger("django_jwtsession")
+# How far clearing has come; `clearsessions --verbosity 2` shows it.
+progress = logging.getLogger("django_jwtsession.cleanup")
 
 BATCH = 1000
+_SAY_EVERY = 1.0
 _AT_LOGIN_EVERY = 10.0
 
 _lock = threading.Lock()
@@ -28,11 +31,21 @@ _next_at_login = 0.0
 def clear_expired(store: Any = None) -> None:
     """Delete all expired rows of the package's tables, each batch a statement of its own.
 
+    May be stopped at any point: what is left is cleared by the next run. Says on the logger
+    `django_jwtsession.cleanup`, at INFO, how far it has come.
+
     Arguments: `store` is the SessionStore class whose table is meant, the site's by default.
     """
     for table in expiring(store):
-        while clear_batch(table, BATCH) == BATCH:
-            pass
+        cleared, said_at = 0, time.monotonic()
+        rest: Expiring | None = table
+        while rest is not None:
+            count, rest = clear_batch(rest, BATCH)
+            cleared += count
+            if time.monotonic() - said_at >= _SAY_EVERY:
+                said_at = time.monotonic()
+                _say(table, cleared)
+        _say(table, cleared)
 
 
 class Expiring(NamedTuple):
@@ -41,6 +54,9 @@ class Expiring(NamedTuple):
     model: Any
     column: str
     until: datetime
+    # None of them is before this: an index begins with all the rows that were just deleted, until
+    # the database tidies up, and each batch would read over them again.
+    since: datetime | None = None
 
 
 def expiring(store: Any = None) -> list[Expiring]:
@@ -55,16 +71,29 @@ def expiring(store: Any = None) -> list[Expiring]:
     ]
 
 
-def clear_batch(table: Expiring, limit: int) -> int:
-    """Delete up to `limit` expired rows, the oldest first; return how many there were."""
+def clear_batch(table: Expiring, limit: int) -> tuple[int, Expiring | None]:
+    """Delete up to `limit` expired rows, the oldest first.
+
+    Returns how many there were, and what is left to clear: None for nothing.
+    """
     rows = table.model._base_manager.using(router.db_for_write(table.model))
-    expired = rows.filter(**{f"{table.column}__lte": table.until})
-    # The ids first: MariaDB has no LIMIT in the subquery of a DELETE.
-    ids = list(expired.order_by(table.column).values_list("pk", flat=True)[:limit])
-    if ids:
-        # A session that was extended meanwhile is none of them any more.
-        expired.filter(pk__in=ids).delete()
-    return len(ids)
+    column, expired = table.column, rows.filter(**{f"{table.column}__lte": table.until})
+    if table.since is not None:
+        expired = expired.filter(**{f"{column}__gte": table.since})
+    times = list(expired.order_by(column).values_list(column, flat=True)[: limit + 1])
+    if len(times) <= limit:
+        return (expired.delete()[0] if times else 0), None
+    end = times[limit]
+    # By a range of the index, which finds the rows without looking each of them up.
+    batch = expired.filter(**{f"{column}__lt": end})
+    if times[0] == end:  # many at one moment; MariaDB has no LIMIT in the subquery of a DELETE
+        pks = expired.filter(**{column: end}).values_list("pk", flat=True)[:limit]
+        batch = expired.filter(pk__in=list(pks))
+    return batch.delete()[0], table._replace(since=end)
+
+
+def _say(table: Expiring, cleared: int) -> None:
+    progress.info("%s: %d expired rows cleared", table.model._meta.db_table, cleared)
 
 
 def session_model(store: Any = None) -> Any:

@@ -51,6 +51,8 @@ class Config:
     max_sessions_per_user: int | None = None
     clear_at_login: int = 100
     history_age: float = 90 * DAY
+    new_device_email: bool = False
+    token_reuse_email: bool = False
 
     @cached_property
     def codec(self) -> Codec:
@@ -132,6 +134,10 @@ def _keys(value: Any) -> bool:
     )
 
 
+def _switch(value: Any) -> bool:
+    return type(value) is bool
+
+
 def _name(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value != "")
 
@@ -160,7 +166,7 @@ RULES: dict[str, _Rule] = {
     "ROTATE_AFTER": _Rule(_positive_or_none, "seconds or a timedelta, or None for no rotation"),
     "ROTATE_GRACE": _Rule(_seconds, "seconds or a timedelta, such as 300"),
     "LAST_SEEN_EVERY": _Rule(_seconds, "seconds or a timedelta, such as 300"),
-    "COMPRESS": _Rule(lambda value: type(value) is bool, "True or False"),
+    "COMPRESS": _Rule(_switch, "True or False"),
     "TRUSTED_PROXY_COUNT": _Rule(_count, "the number of your own proxies, 0 or more"),
     "STORE_IP": _Rule(
         lambda value: value is True or value is False or value == "prefix",
@@ -172,6 +178,8 @@ RULES: dict[str, _Rule] = {
     ),
     "HISTORY_AGE": _Rule(_positive, "seconds or a timedelta, such as timedelta(days=90)"),
     "CLEAR_AT_LOGIN": _Rule(_count, "the most expired rows a login may delete, 0 for none"),
+    "NEW_DEVICE_EMAIL": _Rule(_switch, "True or False"),
+    "TOKEN_REUSE_EMAIL": _Rule(_switch, "True or False"),
 }
 assert set(RULES) == {each.name.upper() for each in fields(Config)}
 

@@ -118,10 +118,19 @@ def _refusal(
         back = return_url(request)
     if not known:
         return redirect_to_login(back)
-    if at is not None and time.time() - at <= max_age:
+    if _is_recent(at, max_age):
         return None
     query = urlencode({REDIRECT_FIELD_NAME: back})
     return HttpResponseRedirect(f"{reverse('jwtsession:confirm')}?{query}")
+
+
+def is_fresh(request: HttpRequest, max_age: float) -> bool:
+    """Tell whether the user has proved who they are in the last `max_age` seconds."""
+    return _is_recent(confirmed_at(request), max_age)
+
+
+def _is_recent(at: float | None, max_age: float) -> bool:
+    return at is not None and time.time() - at <= max_age
 
 
 def confirmed_at(request: HttpRequest) -> float | None:

@@ -35,7 +35,6 @@ EVERYONE = "*"
 # old one must not undo the login.
 MOVED = "moved"
 _RECENT = 60.0
-_NOT_RECENT = (0.0, False)
 
 
 class FeedUnavailable(DatabaseError):
@@ -112,14 +111,17 @@ class Feed:
         """Tell whether this very session was ended: for good, no id is used twice."""
         return sid in self._sessions
 
-    def just_ended(self, sid: str) -> bool:
-        """Tell whether the session was ended within the last minute, as far as that is known."""
-        return time.time() < self._recent.get(sid, _NOT_RECENT)[0]
+    def moved_or_ended(self, sid: str) -> bool | None:
+        """Tell whether the session got a new id, by a login, or was ended otherwise.
+
+        None for what did not end within the last minute, as far as that is known.
+        """
+        recent = self._recent.get(sid)
+        return recent[1] if recent is not None and time.time() < recent[0] else None
 
     def moved(self, sid: str) -> bool:
         """Tell whether the session got a new id within the last minute, by a login."""
-        until, moved = self._recent.get(sid, _NOT_RECENT)
-        return moved and time.time() < until
+        return self.moved_or_ended(sid) is True
 
     def due(self, max_age: float | None = None) -> bool:
         """Tell whether `refresh(max_age)` would ask the database."""
@@ -145,20 +147,26 @@ class Feed:
         Raises DatabaseError where the database is out of reach for longer than STALE_IF_ERROR.
         """
         config = get_config()
-        if config.revocation_poll is None or in_test_environment():
+        poll = config.revocation_poll
+        if poll is None or self._is_quiet(poll, max_age) or in_test_environment():
             return
-        if self._due(config.revocation_poll, max_age):
+        if self._due(poll, max_age):
             self._ask_once(max_age)
         self._check_age(config)
 
     async def arefresh(self, max_age: float | None = None) -> None:
         """See refresh(); the event loop goes on meanwhile."""
         config = get_config()
-        if config.revocation_poll is None or in_test_environment():
+        poll = config.revocation_poll
+        if poll is None or self._is_quiet(poll, max_age) or in_test_environment():
             return
-        if self._due(config.revocation_poll, max_age):
+        if self._due(poll, max_age):
             await sync_to_async(self._ask_once)(max_age)
         self._check_age(config)
+
+    def _is_quiet(self, poll: float, max_age: float | None) -> bool:
+        """Tell that there is nothing to ask and the last answer is young, as most requests find."""
+        return max_age is None and not self._outage and 0 < self._next_ask - time.time() <= poll
 
     def _ask_once(self, max_age: float | None) -> None:
         # While the database is out of reach nobody queues up for it.

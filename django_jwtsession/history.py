@@ -1,4 +1,4 @@
-"""The login history: logins, logouts and failed logins as SessionEvent rows, and new devices.
+"""The login history as SessionEvent rows: logins, failed logins, logouts, new and changed devices.
 
 What ends sessions writes its own events (revocation.py). No failure here breaks a login or logout.
 """
@@ -6,14 +6,15 @@ What ends sessions writes its own events (revocation.py). No failure here breaks
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from asgiref.local import Local
 from django.contrib.auth import get_user_model
 from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
-from django.db import close_old_connections, router, transaction
+from django.db import DatabaseError, close_old_connections, router, transaction
+from django.dispatch import Signal
 from django.http import HttpRequest
 
 from . import devices
@@ -26,6 +27,9 @@ logger = logging.getLogger("django_jwtsession")
 
 # A user's devices that a login is compared with: more than people have, less than a table scan.
 _DEVICES_COMPARED = 500
+
+# Changes of one session that are recorded: a phone on the move must not fill the table.
+_CHANGES_NOTED = 50
 
 # Failed logins of this request that its transaction may still roll back.
 _pending = Local()
@@ -41,19 +45,43 @@ def note_login(request: HttpRequest, user: Any) -> None:
         **devices.columns(request.META, get_config()),
     }
     events = [SessionEvent(kind=SessionEvent.Kind.LOGIN, **common)]
+    written: list[SessionEvent] = []
     with _guarded():
         known = _devices_of(user.pk)
-        if known and _device(events[0]) not in known:
+        if known and device_of(events[0]) not in known:
             events.append(SessionEvent(kind=SessionEvent.Kind.NEW_DEVICE, **common))
-        SessionEvent.objects.using(_database()).bulk_create(events)
-        for event in events[1:]:
-            new_device.send_robust(
-                sender=type(session),
-                sid=event.sid,
-                user_id=user.pk,
-                environ=request.META,
-                event=event,
-            )
+        written = SessionEvent.objects.using(_database()).bulk_create(events)
+    for event in written[1:]:
+        tell(
+            new_device,
+            sender=type(session),
+            sid=event.sid,
+            user_id=user.pk,
+            environ=request.META,
+            event=event,
+        )
+
+
+def note_change(sid: str, environ: Mapping[str, Any]) -> None:
+    """Record, once for each, that a session is used on another device or from another address.
+
+    Arguments: `environ` is the META of the request. Nothing is recorded of a session whose login is
+    not in the history (any more): there is nothing to compare with.
+    """
+    with _guarded():
+        events = SessionEvent.objects.using(_database())
+        kinds = (SessionEvent.Kind.LOGIN, SessionEvent.Kind.CHANGED)
+        known = list(events.filter(sid=sid, kind__in=kinds).order_by()[: _CHANGES_NOTED + 1])
+        if not 0 < len(known) <= _CHANGES_NOTED:
+            return
+        event = SessionEvent(
+            kind=SessionEvent.Kind.CHANGED,
+            sid=sid,
+            user_id=known[0].user_id,
+            **devices.columns(environ, get_config()),
+        )
+        if not any(_same(event, one) for one in known):
+            event.save(using=_database())
 
 
 def note_logout(request: HttpRequest, user: Any) -> None:
@@ -105,20 +133,47 @@ def _write_failed(name: str, columns: dict[str, Any]) -> None:
         )
 
 
+def tell(signal: Signal, **kwargs: Any) -> None:
+    """Send a signal whose receivers can break nothing.
+
+    What they raise is logged by Django; where that has broken the transaction of the request, it
+    goes back to where it was before them.
+    """
+    try:
+        with transaction.atomic(using=_database()) if _in_transaction() else nullcontext():
+            signal.send_robust(**kwargs)
+    except DatabaseError:
+        logger.warning("What receivers of a signal had written was undone.", exc_info=True)
+
+
+def after_commit(function: Callable[[], None]) -> None:
+    """Call the function now, or once the transaction of the request has been committed."""
+    if _in_transaction():
+        transaction.on_commit(function, using=_database(), robust=True)
+    else:
+        function()
+
+
 def _devices_of(user_id: Any) -> set[tuple[str, str, str]]:
     """Return the devices on which the user has logged in before, as far as the history goes."""
     logins = SessionEvent.objects.using(_database()).filter(
         user_id=user_id, kind=SessionEvent.Kind.LOGIN
     )
     rows = logins.order_by().values("browser", "os", "device").distinct()[:_DEVICES_COMPARED]
-    return {_device(SessionEvent(**row)) for row in rows}
+    return {device_of(SessionEvent(**row)) for row in rows}
 
 
-def _device(event: SessionEvent) -> tuple[str, str, str]:
+def device_of(event: SessionEvent) -> tuple[str, str, str]:
     """Return what stays the same when a browser is updated: "Firefox 149" is "Firefox"."""
     family, _, version = event.browser.rpartition(" ")
     browser = family if family and version.isdigit() else event.browser
     return browser, event.os, event.device
+
+
+def _same(event: SessionEvent, other: SessionEvent) -> bool:
+    """Tell whether two events have one device and address, as far as addresses are known."""
+    addresses = {event.ip_address, other.ip_address} - {None}
+    return len(addresses) < 2 and device_of(event) == device_of(other)
 
 
 def _database() -> str:

@@ -9,21 +9,22 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.db import router
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.timesince import timesince
-from django.utils.translation import gettext
 
 from . import devices
 from .backends.base import TokenSession
 from .conf import get_config
 from .exceptions import BadToken
 from .feed import feed
-from .models import SessionEvent
+from .models import AbstractSession, SessionEvent
+from .phrases import ago
 from .revocation import revoke_session
 from .sids import uuid_from_sid
 from .times import to_datetime
@@ -65,18 +66,11 @@ class Listed:
         return "" if self.last_seen_at is None else ago(self.last_seen_at)
 
 
-def ago(at: datetime) -> str:
-    """Return the time since `at` in its largest unit."""
-    if (timezone.now() - at).total_seconds() < 60:
-        return gettext("just now")
-    return gettext("%(time)s ago") % {"time": timesince(at, depth=1)}
-
-
 def sessions_of(request: HttpRequest) -> list[Listed]:
     """Return the sessions of the request's user: this one first, then the last seen."""
     sid = _own_sid(request)
     model = _model(request)
-    found = _from_history(request) if model is None else _from_rows(request, model)
+    found = _own_history(request) if model is None else _from_rows(request, model)
     own = [one for one in found if one.is_own] or [_own(request, sid)]
     return [*own, *(one for one in found if not one.is_own)]
 
@@ -89,7 +83,7 @@ def end_session(request: HttpRequest, sid: str) -> Listed | None:
         return None
     model = _model(request)
     if model is None:
-        found = {one.sid: one for one in _from_history(request)}.get(sid)
+        found = {one.sid: one for one in _own_history(request)}.get(sid)
         if found is not None:
             revoke_session(sid, by=request.user, reason=BY_USER)
         return found
@@ -98,6 +92,22 @@ def end_session(request: HttpRequest, sid: str) -> Listed | None:
     if row is None or not rows.revoke(by=request.user, reason=BY_USER):
         return None
     return _of_row(row, "")
+
+
+def number_of(user: Any) -> int:
+    """Return how many sessions a user has with the site's engine, as far as is known."""
+    model = engine_model()
+    if model is None:
+        return len(_from_history(user.pk, user._meta.pk.value_to_string(user), ""))
+    return int(model.objects.filter(user_id=user.pk).in_force().count())
+
+
+def engine_model() -> Any:
+    """Return the model of the site's engine, None where its rows are not ours or it has none."""
+    store = getattr(import_module(settings.SESSION_ENGINE), "SessionStore", None)
+    get_model_class = getattr(store, "get_model_class", None)
+    model = None if get_model_class is None else get_model_class()
+    return model if model is not None and issubclass(model, AbstractSession) else None
 
 
 def _model(request: HttpRequest) -> Any:
@@ -145,15 +155,21 @@ def _of_row(row: Any, own_sid: str) -> Listed:
     )
 
 
-def _from_history(request: HttpRequest) -> list[Listed]:
-    """Return the logins that nothing is known to have ended, newest first."""
+def _own_history(request: HttpRequest) -> list[Listed]:
+    return _from_history(request.user.pk, request.session.get(SESSION_KEY), _own_sid(request))
+
+
+def _from_history(user_id: Any, subject: Any, own: str) -> list[Listed]:
+    """Return a user's logins that nothing is known to have ended, newest first.
+
+    Arguments: `subject` is the user's pk as sessions have it, `own` the request's own sid.
+    """
     config = get_config()
     events = SessionEvent.objects.using(router.db_for_write(SessionEvent)).filter(
-        user=request.user.pk,
+        user=user_id,
         created_at__gt=to_datetime(time.time() - config.absolute_age),
     )
     ended = set(events.filter(kind__in=ENDS).values_list("sid", flat=True))
-    own, subject = _own_sid(request), request.session.get(SESSION_KEY)
     feed.refresh()
     found: dict[str, Listed] = {}
     for event in events.filter(kind=SessionEvent.Kind.LOGIN).order_by("-created_at")[:_MOST]:

@@ -6,8 +6,8 @@ import time
 from functools import lru_cache
 from typing import Any, cast
 
+from asgiref.sync import sync_to_async
 from django.apps import apps
-from django.conf import settings
 from django.contrib.auth.middleware import (
     AuthenticationMiddleware as DjangoAuthenticationMiddleware,
 )
@@ -22,6 +22,7 @@ from django.utils.http import http_date
 
 from . import devices
 from .backends.base import TokenSession
+from .backends.options import Options, get_options
 from .conf import get_config
 from .policy import Action, respond
 
@@ -65,19 +66,22 @@ class SessionMiddleware(DjangoSessionMiddleware):
         return response
 
     def process_request(self, request: HttpRequest) -> None:
-        super().process_request(request)
-        if isinstance(request.session, TokenSession):
-            request.session.environ = request.META
+        session: Any = self.SessionStore(request.COOKIES.get(get_options().name))
+        request.session = session
+        if isinstance(session, TokenSession):
+            session.environ = request.META
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
         """Save, extend or delete the session as the request and the response ask for.
 
         Raises SessionInterrupted (400) where the session was written to and has ended meanwhile.
         """
-        session = getattr(request, "session", None)
-        if session is None or _is_untouched(session):
+        session: Any = getattr(request, "session", None)
+        if session is None:
             return response
-        if settings.SESSION_SAVE_EVERY_REQUEST and not session.is_empty():
+        if _is_nothing_due(session):
+            return finish(Action.NOTHING, request, response)
+        if get_options().save_every_request and not session.is_empty():
             session.get_expiry_age()  # loads it: only a living session is saved
         action = decide(request, response)
         if action in _METHODS:
@@ -86,14 +90,18 @@ class SessionMiddleware(DjangoSessionMiddleware):
                     action = Action.NOTHING
             except UpdateError:
                 raise _interrupted() from None
+            if _may_have_changed(session):
+                _look_for_change(session)
         return finish(action, request, response)
 
     async def aprocess_response(self, request: HttpRequest, response: Any) -> Any:
         """See process_response()."""
-        session = getattr(request, "session", None)
-        if session is None or _is_untouched(session):
+        session: Any = getattr(request, "session", None)
+        if session is None:
             return response
-        if settings.SESSION_SAVE_EVERY_REQUEST and not session.is_empty():
+        if _is_nothing_due(session):
+            return finish(Action.NOTHING, request, response)
+        if get_options().save_every_request and not session.is_empty():
             await session.aget_expiry_age()
         action = decide(request, response)
         if action in _METHODS:
@@ -102,6 +110,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
                     action = Action.NOTHING
             except UpdateError:
                 raise _interrupted() from None
+            if _may_have_changed(session):
+                await sync_to_async(_look_for_change)(session)
         return finish(action, request, response)
 
 
@@ -121,15 +131,16 @@ def decide(request: HttpRequest, response: HttpResponseBase) -> Action:
     """Gather what policy.respond() decides upon; no database is asked."""
     session: Any = request.session
     used = session.accessed
+    options = get_options()
     now = time.time()
+    write = session.modified or options.save_every_request
     # Only a session that was read knows when it ends; those of other engines never say.
-    read = used and isinstance(session, TokenSession) and not session.is_empty()
+    read = used and not write and isinstance(session, TokenSession) and not session.is_empty()
     return respond(
         # Where the session has just ended, the browser's cookie may not be the one that came.
-        has_cookie=settings.SESSION_COOKIE_NAME in request.COOKIES
-        and not getattr(session, "just_ended", False),
+        has_cookie=options.name in request.COOKIES and not getattr(session, "just_ended", False),
         empty=session.is_empty(),
-        write=session.modified or settings.SESSION_SAVE_EVERY_REQUEST,
+        write=write,
         used=used,
         status=response.status_code,
         prefetch=request.META.get("HTTP_SEC_PURPOSE", "").startswith("prefetch"),
@@ -163,17 +174,13 @@ def set_session_cookie(
     response: HttpResponseBase, value: str, max_age: int | None, expires: str | None
 ) -> None:
     """Set the session cookie as the settings describe it."""
-    response.set_cookie(
-        settings.SESSION_COOKIE_NAME,
-        value,
-        max_age=max_age,
-        expires=expires,
-        domain=settings.SESSION_COOKIE_DOMAIN,
-        path=settings.SESSION_COOKIE_PATH,
-        secure=settings.SESSION_COOKIE_SECURE or False,
-        httponly=settings.SESSION_COOKIE_HTTPONLY or False,
-        samesite=settings.SESSION_COOKIE_SAMESITE,
-    )
+    options = get_options()
+    response.cookies[options.name] = value
+    cookie = response.cookies[options.name]
+    # At once, not one by one as in set_cookie().
+    dict.update(cookie, _attributes_to_set(options))
+    if max_age is not None:
+        dict.update(cookie, {"max-age": max_age, "expires": expires})
 
 
 def delete_session_cookie(response: HttpResponseBase) -> None:
@@ -182,25 +189,61 @@ def delete_session_cookie(response: HttpResponseBase) -> None:
     A browser ignores a Set-Cookie without Secure and HttpOnly for a name with the prefix __Http- or
     __Host-Http-, also one that deletes: Django's delete_cookie() cannot remove such a cookie.
     """
-    name = settings.SESSION_COOKIE_NAME
+    options = get_options()
+    response.cookies[options.name] = ""
+    dict.update(response.cookies[options.name], _attributes_to_delete(options))
+
+
+def _may_have_changed(session: Any) -> bool:
+    """Tell whether to look if another device or address uses the session."""
+    if not isinstance(session, TokenSession) or not session.look_for_change:
+        return False
+    return session.sid is not None and session.auth_time is not None
+
+
+def _look_for_change(session: Any) -> None:
+    from .history import note_change  # the models, which settings that name this module have not
+
+    note_change(session.sid, session.environ)
+
+
+@lru_cache(8)
+def _attributes_to_set(options: Options) -> dict[str, Any]:
+    """Return what Django's set_cookie() makes of the settings."""
+    response = HttpResponseBase()
+    response.set_cookie(
+        "name",
+        domain=options.domain,
+        path=options.path,
+        secure=options.secure,
+        httponly=options.httponly,
+        samesite=options.samesite,
+    )
+    return dict(response.cookies["name"])
+
+
+@lru_cache(8)
+def _attributes_to_delete(options: Options) -> dict[str, Any]:
+    """Return what Django's delete_cookie() makes of the settings, and what it leaves out."""
+    response, name = HttpResponseBase(), options.name
     response.delete_cookie(
-        name,
-        path=settings.SESSION_COOKIE_PATH,
-        domain=settings.SESSION_COOKIE_DOMAIN,
-        samesite=settings.SESSION_COOKIE_SAMESITE,
+        name, path=options.path, domain=options.domain, samesite=options.samesite
     )
-    cookie = response.cookies[name]
-    if settings.SESSION_COOKIE_SECURE:
-        cookie["secure"] = True
+    attributes: dict[str, Any] = dict(response.cookies[name])
+    if options.secure:
+        attributes["secure"] = True
     if name.lower().startswith(("__http-", "__host-http-")):
-        cookie["secure"] = cookie["httponly"] = True
+        attributes["secure"] = attributes["httponly"] = True
+    return attributes
 
 
-def _is_untouched(session: Any) -> bool:
-    """Tell that nothing can be due; without a key a stale cookie may have to go."""
-    return bool(session.session_key) and not (
-        session.accessed or session.modified or settings.SESSION_SAVE_EVERY_REQUEST
-    )
+def _is_nothing_due(session: Any) -> bool:
+    """Tell what decide() finds for most requests, without gathering all that it asks for."""
+    if session.modified or get_options().save_every_request or not session.session_key:
+        return False  # without a key a stale cookie may have to go
+    if not session.accessed:
+        return True
+    return isinstance(session, TokenSession) and not session.is_due(time.time())
 
 
 @lru_cache(8)

@@ -135,6 +135,7 @@ class SessionEvent(models.Model):
         REVOKED = "revoked", _("ended")
         TOKEN_REUSE = "token_reuse", _("old copy of the cookie used")
         NEW_DEVICE = "new_device", _("new device")
+        CHANGED = "changed", _("device or address changed")
 
     kind = models.CharField(_("what"), max_length=16, choices=Kind)
     sid = models.CharField(_("session"), max_length=22, blank=True, default="")
@@ -174,6 +175,8 @@ class SessionEvent(models.Model):
             models.Index(fields=["user", "-created_at"]),
             models.Index(fields=["-created_at"]),
             models.Index(fields=["sid"]),
+            models.Index(fields=["kind", "-created_at"]),
+            models.Index(fields=["ip_address"]),
         ]
 
     def __str__(self) -> str:

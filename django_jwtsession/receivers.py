@@ -9,16 +9,21 @@ from django.http import HttpRequest
 from . import history
 from .backends.base import TokenSession
 from .cleanup import clear_at_login
+from .signals import session_created
 
 
 def on_login(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
     """A login, also of the user who is logged in already: `auth_time` and device move to now."""
     session = getattr(request, "session", None)
     if isinstance(session, TokenSession):
+        is_new = session.auth_time is None
         if session.sid is None:  # in place of another user's: the history is to name it
             session.create()
         session.mark_login(request.META)
         history.note_login(request, user)
+        if is_new:
+            common = {"sender": type(session), "sid": session.sid, "user_id": user.pk}
+            history.tell(session_created, **common, environ=request.META)
         clear_at_login()
 
 

@@ -120,12 +120,12 @@ def _from_history(sid: str) -> _Ended:
 def revoke_rows(queryset: Any, by: Any = None, reason: str = REVOKED) -> int:
     """End the sessions of a queryset, in batches; return how many there were."""
     config, count = get_config(), 0
+    # Not in an admin page's order. Each batch begins where the last one ended: what was deleted
+    # before it would be read over again, until the database tidies up.
+    rest = queryset.order_by("pk")
     while True:
-        # Without the order of an admin page: the next batch is whatever is still there.
         batch = list(
-            queryset.order_by().values_list(
-                "pk", "user_id", "created_at", "authenticated_at", *_DEVICE
-            )[:_BATCH]
+            rest.values_list("pk", "user_id", "created_at", "authenticated_at", *_DEVICE)[:_BATCH]
         )
         pks = [row[0] for row in batch]
         queryset.model._base_manager.using(queryset.db).filter(pk__in=pks).delete()
@@ -136,6 +136,7 @@ def revoke_rows(queryset: Any, by: Any = None, reason: str = REVOKED) -> int:
         count += len(batch)
         if len(batch) < _BATCH:
             return count
+        rest = queryset.order_by("pk").filter(pk__gt=pks[-1])
 
 
 def publish(entries: Iterable[Entry]) -> None:
@@ -203,6 +204,7 @@ def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -
     session = model.objects.filter(pk=pk).first()
     if session is None or not model.objects.filter(pk=pk).delete()[0]:
         return  # a parallel request has done it
+    from .history import tell
     from .models import SessionEvent
 
     config, user_id = get_config(), session.user_id
@@ -220,8 +222,8 @@ def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -
         extra={"reason": "token_reuse", "sid": session.sid},
     )
     common = {"sender": sender, "sid": session.sid, "user_id": user_id}
-    token_reused.send(**common, environ=environ, event=event)
-    session_revoked.send(**common, by=None, reason=event.kind)
+    tell(token_reused, **common, environ=environ, event=event)
+    tell(session_revoked, **common, by=None, reason=event.kind)
 
 
 def enforce_limit(model: Any, user_id: Any) -> None:

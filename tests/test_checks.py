@@ -172,6 +172,16 @@ def test_allauths_sessions_beside_ours_are_a_warning(monkeypatch: Any) -> None:
     assert "INSTALLED_APPS" in str(message.hint)
 
 
+@pytest.mark.parametrize("key", ["NEW_DEVICE_EMAIL", "TOKEN_REUSE_EMAIL"])
+def test_mails_that_cannot_link_to_the_sessions_are_a_warning(key: str) -> None:
+    assert ids(JWTSESSION={key: True}) == []
+    assert ids(ROOT_URLCONF="tests.urls_engines") == []
+    (message,) = found(JWTSESSION={key: True}, ROOT_URLCONF="tests.urls_engines")
+    assert message.id == "django_jwtsession.W006"
+    assert message.level == checks.WARNING
+    assert 'include("django_jwtsession.urls")' in str(message.hint)
+
+
 @pytest.mark.parametrize(
     ("changed", "expected", "write"),
     [

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +18,14 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from django_jwtsession import cleanup
 from django_jwtsession.backends.db import SessionStore
 from django_jwtsession.models import Session
 
 from .conftest import ENGINES, Visit, cookie
+from .test_commands import manage
 from .test_login import log_in, who
 
 pytestmark = pytest.mark.django_db
@@ -71,8 +80,112 @@ def test_batch_takes_the_oldest_first_and_no_more_than_asked(db_engine: None) ->
     make_rows(5)
     kept = Session.objects.order_by("-expires_at").first()
     [table] = [table for table in cleanup.expiring() if table.model is Session]
-    assert cleanup.clear_batch(table, 4) == 4
+    count, rest = cleanup.clear_batch(table, 4)
+    assert (count, rest is None) == (4, False)
     assert Session.objects.get() == kept
+
+
+def test_batches_do_not_read_again_where_rows_were_deleted(
+    db_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the database tidies up, the deleted rows still stand at the beginning of the index."""
+    monkeypatch.setattr(cleanup, "BATCH", 2)
+    make_rows(6)
+    times = list(Session.objects.order_by("expires_at").values_list("expires_at", flat=True))
+    with CaptureQueriesContext(connection) as queries:
+        SessionStore.clear_expired()
+    looks = [q["sql"] for q in queries if "SELECT" in q["sql"] and "_session" in q["sql"]]
+    looks = [sql for sql in looks if "ORDER BY" in sql and Session._meta.db_table + '"' in sql]
+    assert [">=" in sql for sql in looks] == [False, True, True]
+    assert not Session.objects.filter(expires_at__in=times).exists()
+
+
+def test_more_rows_than_a_batch_may_have_expired_at_one_moment(
+    db_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleanup, "BATCH", 2)
+    make_rows(7, living=1)
+    at = Session.objects.earliest("expires_at").expires_at
+    Session.objects.filter(expires_at__lte=timezone.now()).update(expires_at=at)
+    SessionStore.clear_expired()
+    assert Session.objects.count() == 1
+
+
+def test_command_says_how_far_it_has_come_where_that_is_asked_for(
+    engine: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleanup, "BATCH", 2)
+    monkeypatch.setattr(cleanup, "_SAY_EVERY", 0)
+    make_rows(3)
+    call_command("clearsessions", verbosity=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("django_jwtsession_session:")] == [
+        f"django_jwtsession_session: {count} expired rows cleared" for count in (2, 3, 3)
+    ]
+    make_rows(1)
+    call_command("clearsessions")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_command_is_stopped_at_any_point_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    with site(tmp_path / "site.sqlite3", 20_000) as (left, clear):
+        for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            rows = left()
+            with clear(batch=1) as process:
+                while process.poll() is None and left() == rows:
+                    pass
+                process.send_signal(stop)
+                out, error = process.communicate(timeout=20)
+            assert 0 < left() < rows
+            if stop == signal.SIGKILL:
+                continue
+            assert process.returncode == 128 + stop
+            assert error.startswith("CommandError: Stopped: ")
+            assert (out, error.count("\n")) == ("", 1)
+        with clear(batch=1000) as process:
+            assert process.communicate(timeout=60) == ("", "")
+        assert (process.returncode, left()) == (0, 0)
+
+
+@contextmanager
+def site(database: Path, rows: int) -> Iterator[Any]:
+    """A site with a database of its own and expired sessions; how many, and what clears them."""
+    name = f'{{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": "{database}"}}}}'
+    assert manage("migrate", "--verbosity=0", DATABASES=name).returncode == 0
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute(
+            "INSERT INTO django_jwtsession_session (id, data, version, created_at, last_seen_at,"
+            " expires_at, user_agent, browser, os, device, generation)"
+            " WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?)"
+            " SELECT lower(hex(randomblob(16))), x'', 1, '2026-01-01', '2026-01-01',"
+            " datetime('2026-01-01', x || ' seconds'), '', '', '', '', 0 FROM n",
+            [rows],
+        )
+
+        def left() -> int:
+            [[number]] = other.execute("SELECT count(*) FROM django_jwtsession_session")
+            return int(number)
+
+        def clear(batch: int) -> subprocess.Popen[str]:
+            code = f"""
+from django.conf import settings
+from tests import settings as site
+settings.configure(**{{k: getattr(site, k) for k in dir(site) if k.isupper()}}
+                   | {{"DATABASES": {name}}})
+from django_jwtsession import cleanup
+cleanup.BATCH = {batch}
+from django.core.management import execute_from_command_line
+execute_from_command_line(["manage.py", "clearsessions"])
+"""
+            return subprocess.Popen(
+                [sys.executable, "-c", code],
+                cwd=Path(__file__).parent.parent,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+
+        yield left, clear
 
 
 def test_row_that_was_extended_between_the_look_and_the_delete_stays(
@@ -146,10 +259,9 @@ def test_login_in_the_test_environment_clears_nothing(visit: Visit, engine: str,
 def broken_clearing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clearing fails as a database does: with a statement that it refuses."""
 
-    def refused(*args: Any) -> int:
+    def refused(*args: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM a_table_that_is_not_there")
-        return 0
 
     monkeypatch.setattr(cleanup, "clear_batch", refused)
 

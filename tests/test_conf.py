@@ -24,6 +24,8 @@ WRONG: dict[str, list[Any]] = {
     "TRUSTED_PROXY_COUNT": [-1, 1.0, True, "1", None],
     "STORE_IP": [1, 0, None, "yes", "Prefix"],
     "CLEAR_AT_LOGIN": [-1, 1.5, True, None, "100"],
+    "NEW_DEVICE_EMAIL": [1, 0, None, "ada@example.com"],
+    "TOKEN_REUSE_EMAIL": [1, 0, None, "yes"],
 }
 RIGHT: dict[str, list[Any]] = {
     "ALGORITHMS": [["A256GCM"], ("HS256", "A256GCM")],
@@ -37,6 +39,8 @@ RIGHT: dict[str, list[Any]] = {
     "TRUSTED_PROXY_COUNT": [0, 2],
     "STORE_IP": [True, False, "prefix"],
     "CLEAR_AT_LOGIN": [0, 100],
+    "NEW_DEVICE_EMAIL": [True, False],
+    "TOKEN_REUSE_EMAIL": [True, False],
 }
 
 
@@ -100,6 +104,7 @@ def test_defaults_are_the_documented() -> None:
     assert tuple(config.algorithms) == ("A256GCM",)
     assert (config.leeway, config.absolute_age, config.last_seen_every) == (15, 90 * 86400, 300)
     assert (config.clear_at_login, config.compress, config.store_ip) == (100, False, True)
+    assert (config.new_device_email, config.token_reuse_email) == (False, False)
 
 
 def test_durations_are_seconds(settings: Any) -> None:

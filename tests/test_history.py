@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth import authenticate, login
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
+from django.dispatch import Signal
 from django.http import HttpRequest
 from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
 
 from django_jwtsession import history
-from django_jwtsession.models import SessionEvent
-from django_jwtsession.signals import new_device
+from django_jwtsession.backends import hybrid
+from django_jwtsession.models import Session, SessionEvent
+from django_jwtsession.revocation import report_reuse
+from django_jwtsession.signals import new_device, session_created, session_revoked, token_reused
 
 from . import urls_engines
 from .conftest import Visit, read, write
-from .factories import PASSWORD, UserFactory, browser
+from .factories import PASSWORD, SessionFactory, UserFactory, browser
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
@@ -44,17 +50,35 @@ def device(agent: str) -> dict[str, str]:
     return {"user-agent": agent}
 
 
-@pytest.fixture
-def alarms() -> Any:
-    """What the signal new_device sent."""
+@contextmanager
+def connected(signal: Signal, receiver: Callable[..., Any]) -> Iterator[None]:
+    signal.connect(receiver)
+    try:
+        yield
+    finally:
+        signal.disconnect(receiver)
+
+
+def received_of(signal: Signal) -> Iterator[list[dict[str, Any]]]:
     received: list[dict[str, Any]] = []
 
     def receiver(**kwargs: Any) -> None:
         received.append(kwargs)
 
-    new_device.connect(receiver)
-    yield received
-    new_device.disconnect(receiver)
+    with connected(signal, receiver):
+        yield received
+
+
+@pytest.fixture
+def alarms() -> Iterator[list[dict[str, Any]]]:
+    """What the signal new_device sent."""
+    yield from received_of(new_device)
+
+
+@pytest.fixture
+def created() -> Iterator[list[dict[str, Any]]]:
+    """What the signal session_created sent."""
+    yield from received_of(session_created)
 
 
 # --- logins and logouts --------------------------------------------------------------------------
@@ -272,10 +296,191 @@ def test_receiver_that_raises_breaks_no_login(db_engine: None) -> None:
 
     user = UserFactory()
     browser(user, headers=device(LINUX))
-    new_device.connect(broken)
-    try:
+    with connected(new_device, broken):
         client = browser(user, headers=device(MAC))
-    finally:
-        new_device.disconnect(broken)
     assert client.get("/closed/").status_code == 200
     assert kinds() == [Kind.LOGIN, Kind.LOGIN, Kind.NEW_DEVICE]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("signal", [new_device, session_created], ids=["device", "created"])
+def test_receiver_that_breaks_the_transaction_breaks_no_login(visit: Visit, signal: Signal) -> None:
+    def broken(**kwargs: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM no_such_table")
+
+    def log_in(request: HttpRequest) -> str:
+        with transaction.atomic():
+            login(request, user)
+            return str(User.objects.count())
+
+    user = UserFactory()
+    visit(lambda request: login(request, user), by=Client(headers=device(LINUX)))
+    client = Client(headers=device(MAC))
+    with connected(signal, broken):
+        assert visit(log_in, by=client).content == b"1"
+    assert visit(lambda request: request.user.pk, by=client).content == str(user.pk).encode()
+    assert kinds() == [Kind.LOGIN, Kind.LOGIN, Kind.NEW_DEVICE]
+
+
+# --- new sessions --------------------------------------------------------------------------------
+
+
+def test_new_session_is_told_once_with_its_sid(
+    engine: str, client: Client, visit: Visit, created: list[Any]
+) -> None:
+    user = UserFactory()
+    visit(write(cart=1))
+    assert created == []  # nobody's
+    visit(lambda request: login(request, user))
+    visit(lambda request: login(request, user))  # goes on with the same
+    (told,) = created
+    assert (told["sid"], told["user_id"]) == (client.session.sid, user.pk)
+    assert told["sender"] is type(client.session)
+    assert told["environ"]["PATH_INFO"] == "/"
+
+
+def test_session_in_place_of_another_users_is_told(
+    engine: str, visit: Visit, created: list[Any]
+) -> None:
+    users = [UserFactory(), UserFactory()]
+    for user in users:
+        visit(lambda request, user=user: login(request, user))  # type: ignore[misc]
+    assert [told["user_id"] for told in created] == [user.pk for user in users]
+    assert [told["sid"] for told in created] == [event.sid for event in events()]
+
+
+def test_login_after_a_logout_is_a_new_session(engine: str, created: list[Any]) -> None:
+    user = UserFactory()
+    client = browser(user)
+    client.post("/logout/")
+    client.post("/login/", {"username": user.username, "password": PASSWORD})
+    assert len({told["sid"] for told in created}) == 2
+
+
+# --- a copied cookie -----------------------------------------------------------------------------
+
+
+def test_receivers_that_raise_keep_no_copied_session_from_its_end(
+    db: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(**kwargs: Any) -> None:
+        raise RuntimeError("of the project")
+
+    row = SessionFactory()
+    with connected(token_reused, broken), connected(session_revoked, broken):
+        report_reuse(hybrid.SessionStore, Session, row.pk, {})
+    assert not Session.objects.exists()
+    assert kinds() == [Kind.TOKEN_REUSE]
+    records = [r for r in caplog.records if r.name == "django.dispatch"]
+    assert len(records) == 2
+
+
+# --- devices and addresses that change within a session -------------------------------------------
+
+
+SID = "A" * 22
+HOME = {"HTTP_USER_AGENT": LINUX, "REMOTE_ADDR": "192.0.2.1"}
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    """A user who has logged in at home, with the session SID."""
+    user: User = UserFactory()
+    columns = history.devices.columns(HOME, history.get_config())
+    SessionEvent.objects.create(kind=Kind.LOGIN, sid=SID, user=user, **columns)
+    return user
+
+
+def changes() -> list[tuple[str | None, str]]:
+    return [(event.ip_address, event.browser) for event in events(kind=Kind.CHANGED)]
+
+
+@pytest.mark.parametrize(
+    ("environ", "found"),
+    [
+        (HOME, []),
+        (HOME | {"HTTP_USER_AGENT": UPDATED}, []),  # a browser updates itself
+        (HOME | {"HTTP_USER_AGENT": MAC}, [("192.0.2.1", "Safari 18")]),
+        (HOME | {"HTTP_USER_AGENT": ""}, [("192.0.2.1", "")]),
+        (HOME | {"REMOTE_ADDR": "198.51.100.7"}, [("198.51.100.7", "Firefox 149")]),
+        (HOME | {"REMOTE_ADDR": ""}, []),  # not known
+    ],
+)
+def test_change_of_device_or_address_is_recorded(owner: User, environ: Any, found: Any) -> None:
+    history.note_change(SID, environ)
+    assert changes() == found
+
+
+def test_each_change_is_recorded_once(owner: User) -> None:
+    away = HOME | {"REMOTE_ADDR": "198.51.100.7"}
+    for environ in (away, away, HOME, away, HOME | {"HTTP_USER_AGENT": MAC}, HOME):
+        history.note_change(SID, environ)
+    assert changes() == [("198.51.100.7", "Firefox 149"), ("192.0.2.1", "Safari 18")]
+    assert [(event.sid, event.user) for event in events(kind=Kind.CHANGED)] == [(SID, owner)] * 2
+
+
+def test_change_costs_one_query_and_an_insert_once(owner: User) -> None:
+    away = HOME | {"REMOTE_ADDR": "198.51.100.7"}
+    statements = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            history.note_change(SID, away)
+        statements.append([q["sql"].split()[0] for q in queries if "sessionevent" in q["sql"]])
+    assert statements == [["SELECT", "INSERT"], ["SELECT"]]
+
+
+def test_change_is_compared_with_what_is_stored(owner: User, settings: Any) -> None:
+    settings.JWTSESSION = {"STORE_IP": False}
+    history.note_change(SID, HOME | {"REMOTE_ADDR": "198.51.100.7"})
+    assert changes() == []
+
+
+def test_session_without_a_login_in_the_history_is_not_compared(owner: User) -> None:
+    history.note_change("B" * 22, HOME)
+    assert changes() == []
+
+
+def test_session_on_the_move_does_not_fill_the_history(owner: User) -> None:
+    for number in range(1, 70):
+        history.note_change(SID, HOME | {"REMOTE_ADDR": f"198.51.100.{number}"})
+    assert len(changes()) == 50
+
+
+def test_change_that_cannot_be_written_is_a_record(
+    owner: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise DatabaseError("the history is broken")
+
+    monkeypatch.setattr(SessionEvent, "save", fail)
+    history.note_change(SID, HOME | {"HTTP_USER_AGENT": MAC})
+    assert [r.levelno for r in caplog.records] == [logging.WARNING]
+
+
+def test_change_stands_on_the_page_and_in_the_admin(db_engine: None) -> None:
+    user = UserFactory(admin=True)
+    client = browser(user, headers=device(LINUX))
+    environ = {"HTTP_USER_AGENT": MAC, "REMOTE_ADDR": "198.51.100.7"}
+    history.note_change(client.session.sid, environ)
+    page = client.get("/sessions/history/").content.decode()
+    assert "Device or address of the session changed" in page
+    assert "198.51.100.7" in page
+    page = client.get("/admin/django_jwtsession/sessionevent/").content.decode()
+    assert "device or address changed" in page
+
+
+@pytest.mark.parametrize("server", ["wsgi", "asgi"])
+@pytest.mark.parametrize(("engine", "later"), [("db", 600), ("hybrid", 600), ("cookie", 400_000)])
+def test_browser_that_became_another_is_noted_once(
+    transactional_db: None, settings: Any, clock: Any, server: str, engine: str, later: int
+) -> None:
+    settings.SESSION_ENGINE = f"django_jwtsession.backends.{engine}"
+    client = browser(UserFactory(), headers=device(LINUX))
+    thief: Any = Client() if server == "wsgi" else AsyncClient()
+    thief.cookies = client.cookies
+    get = thief.get if server == "wsgi" else async_to_sync(thief.get)
+    for _ in range(2):
+        clock.shift(later)
+        assert get("/sessions/", headers={"user-agent": MAC}).status_code == 200
+    assert changes() == [("127.0.0.1", "Safari 18")]

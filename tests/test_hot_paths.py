@@ -41,18 +41,18 @@ class Limit(NamedTuple):
 
 
 LIMITS = {
-    ("cookie", "untouched"): Limit(0, 8, 44),
-    ("cookie", "read"): Limit(0, 57, 119),
-    ("cookie", "write"): Limit(0, 119, 240),
-    ("cookie", "forged"): Limit(0, 27, 170),
-    ("hybrid", "untouched"): Limit(0, 8, 44),
-    ("hybrid", "read"): Limit(0, 49, 103),
-    ("hybrid", "write"): Limit(1, 170, 467),
-    ("hybrid", "forged"): Limit(0, 28, 171),
-    ("db", "untouched"): Limit(0, 8, 44),
-    ("db", "read"): Limit(1, 54, 208),
-    ("db", "write"): Limit(2, 106, 475),
-    ("db", "forged"): Limit(0, 27, 170),
+    ("cookie", "untouched"): Limit(0, 9, 34),
+    ("cookie", "read"): Limit(0, 50, 84),
+    ("cookie", "write"): Limit(0, 93, 153),
+    ("cookie", "forged"): Limit(0, 33, 136),
+    ("hybrid", "untouched"): Limit(0, 9, 34),
+    ("hybrid", "read"): Limit(0, 45, 78),
+    ("hybrid", "write"): Limit(1, 155, 335),
+    ("hybrid", "forged"): Limit(0, 34, 137),
+    ("db", "untouched"): Limit(0, 9, 34),
+    ("db", "read"): Limit(1, 52, 181),
+    ("db", "write"): Limit(2, 106, 369),
+    ("db", "forged"): Limit(0, 33, 136),
 }
 
 

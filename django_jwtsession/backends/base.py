@@ -10,9 +10,9 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 
@@ -22,8 +22,12 @@ from ..exceptions import BadToken, Reason
 from ..feed import feed
 from ..tokens.claims import Claims
 from . import data as session_data
+from .options import get_options
 
 logger = logging.getLogger("django.security.jwtsession")
+
+# Django takes none that is shorter.
+_SHORTEST_KEY = 8
 
 # Browsers drop a cookie whose name and value are longer, without a word (RFC 6265 6.1).
 MAX_COOKIE_SIZE = 4096
@@ -48,6 +52,9 @@ class TokenSession(SessionBase):
     just_ended = False
     overtaken = False
     environ: Mapping[str, Any] | None = None
+    # Whether it is time to look if another device or address uses the session: now and then.
+    look_for_change = False
+    _token: str | None = None
     # Known once the session is loaded or saved; times as Unix times.
     _sid: str | None = None
     _claims: Claims | None = None
@@ -63,14 +70,23 @@ class TokenSession(SessionBase):
 
     def __init__(self, session_key: str | None = None) -> None:
         # As SessionBase does, with the serializer looked up once a process.
-        self._session_key = session_key
         self.accessed = False
         self.modified = False
         self.config: Config = get_config()
         self.serializer = self.config.serializer
         self._began = time.time()
-        if session_key and self.session_key is None:  # Django takes none under 8 characters
-            self._log(Reason.MALFORMED)
+        if session_key:
+            if len(session_key) >= _SHORTEST_KEY:
+                self._token = session_key
+            else:
+                self._log(Reason.MALFORMED)
+
+    def _set_session_key(self, value: str | None) -> None:
+        self._token = value if value and len(value) >= _SHORTEST_KEY else None
+
+    # Read several times a request: getters in C, where Django has functions.
+    session_key = property(attrgetter("_token"))
+    _session_key = property(attrgetter("_token"), _set_session_key)
 
     # --- what an engine provides, beside load(), save(), create(), exists(), cycle_key() ----------
 
@@ -166,25 +182,33 @@ class TokenSession(SessionBase):
 
     # --- what the middleware asks ----------------------------------------------------------------
 
+    def get_session_cookie_age(self) -> int:
+        return get_options().age
+
     def get_expiry_age(self, **kwargs: Any) -> int:
         # As Django's, which reads the data more than once and knows three types of expiry.
         if not kwargs and "_session_expiry" not in self._get_session():
             return self.get_session_cookie_age()
         return super().get_expiry_age(**kwargs)
 
+    def is_due(self, now: float) -> bool:
+        """Tell whether the response to a request that only read the session needs anything."""
+        return self.refresh_due(now) or self.reissue_due(now) or self.touch_due(now)
+
     def refresh_due(self, now: float) -> bool:
         """Tell whether the response should extend this loaded session."""
         if self._sid is None:
             return False
-        end = self._absolute_end()
-        return policy.refresh_due(now, self._expires_at, self.get_expiry_age(), end)
+        age = self.get_expiry_age()
+        if self._expires_at - now >= age / 2:  # as in nearly every request
+            return False
+        return policy.refresh_due(now, self._expires_at, age, self._absolute_end())
 
     def reissue_due(self, now: float) -> bool:
         """Tell whether the browser should get a new cookie for a session that did not change."""
         if self.cookie_due:
             return True
-        key = self.session_key
-        return key is not None and not self.config.codec.is_current(key, now)
+        return self._token is not None and not self.config.codec.is_current(self._token, now)
 
     def touch_due(self, now: float) -> bool:
         """Tell whether the store should note that the session was seen."""
@@ -210,10 +234,10 @@ class TokenSession(SessionBase):
 
     def _open(self) -> Claims | None:
         """Return the claims of `session_key`; None for a bad one, and say why in the log, once."""
-        if self.session_key is None:
+        if self._token is None:
             return None
         try:
-            return self.config.codec.read(self.session_key, time.time())
+            return self.config.codec.read(self._token, time.time())
         except BadToken as error:
             self._log(error.reason)
             return None
@@ -238,18 +262,31 @@ class TokenSession(SessionBase):
 
     def _look_for_end(self, claims: Claims) -> None:
         """Note whether, and how, the session of `claims` was ended within the last minute."""
-        self.just_ended = feed.just_ended(claims.sid)
-        self.overtaken = feed.moved(claims.sid)
+        moved = feed.moved_or_ended(claims.sid)
+        self.just_ended, self.overtaken = moved is not None, moved is True
 
     def _reset(self) -> None:
         """Let go of a session that is none, or has ended: what comes next is a new one."""
-        self._session_key = None
+        self._token = None
         self._sid = self._claims = self._auth_time = self._auth_user = None
         self._expires_at = 0.0
         self.cookie_due = False
 
     def _log(self, reason: Reason) -> None:
-        logger.warning("Session token refused: %s", reason.value, extra={"reason": reason.value})
+        if logger.isEnabledFor(logging.WARNING):
+            # Anybody can cause it at will: no look for the caller, a fifth of the work.
+            record = logger.makeRecord(
+                logger.name,
+                logging.WARNING,
+                __file__,
+                0,
+                "Session token refused: %s",
+                (reason.value,),
+                None,
+                "_log",
+                {"reason": reason.value},
+            )
+            logger.handle(record)
 
     def _claims_of(self, token: str | None) -> Claims | None:
         """Return the claims of an authentic, living token, without a word about others."""
@@ -304,10 +341,10 @@ class TokenSession(SessionBase):
         """Make `session_key` a new token of this session."""
         claims = self._token_claims(data, now)
         token = self._seal(claims, now)
-        size = len(settings.SESSION_COOKIE_NAME) + len(token)
+        size = len(get_options().name) + len(token)
         if size > MAX_COOKIE_SIZE:
             token = self._too_large(claims, data, size, now)
-        self._session_key = token
+        self._token = token
         self._claims = claims
 
     def _seal(self, claims: Claims, now: float) -> str:

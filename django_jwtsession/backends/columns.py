@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django.contrib.auth import SESSION_KEY
@@ -38,9 +39,11 @@ def user_id(model: Any, value: Any) -> Any:
     return pk
 
 
-def own_names(model: Any) -> list[str]:
+@cache
+def own_names(model: Any) -> tuple[str, ...]:
     """Return the names of the columns that `model` has beyond AbstractSession's."""
     from ..models import AbstractSession
 
     known = {field.name for field in AbstractSession._meta.local_fields}
-    return [field.attname for field in model._meta.concrete_fields if field.name not in known]
+    fields = model._meta.concrete_fields
+    return tuple(field.attname for field in fields if field.name not in known)

@@ -157,7 +157,7 @@ class SessionStore(TokenSession):
     def _extend(self, now: float) -> bool:
         self._expires_at = self._idle_end(now)
         self._issue(self._get_session(), now)
-        self.modified = True
+        self.modified = self.look_for_change = True
         return True
 
     async def arefresh(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -14,6 +15,7 @@ from ..tokens.claims import Claims, is_backend_digest, is_text
 Data = dict[str, Any]
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _MISSING = object()
+_MOST_CONTAINERS = 10_000
 
 
 def pack(claims: Claims, data: Data, config: Config, auth_time: float | None) -> Claims:
@@ -32,19 +34,27 @@ def pack(claims: Claims, data: Data, config: Config, auth_time: float | None) ->
         ah = _hash_claim(rest.get(HASH_SESSION_KEY))
         if ah is not None:
             del rest[HASH_SESSION_KEY]
-    return claims._replace(
-        sub=sub,
-        auth_time=None if sub is None else auth_time,
-        be=be,
-        ah=ah,
-        d=(rest if config.data_is_json else as_text(rest, config)) if rest else None,
-    )
+    auth_time = None if sub is None else auth_time
+    d = (rest if config.data_is_json else as_text(rest, config)) if rest else None
+    # As claims._replace(), without its dictionary of all fields.
+    return Claims._make((*claims[:6], sub, auth_time, be, ah, *claims[10:13], d, claims.big))
 
 
-def _has_text_keys(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(type(key) is str for key in value) and all(map(_has_text_keys, value.values()))
-    return not isinstance(value, list | tuple) or all(map(_has_text_keys, value))
+def _has_text_keys(data: Data) -> bool:
+    """Tell whether all names in `data` are text, also those in lists and dictionaries in it."""
+    pending: list[Any] = [data]
+    for value in pending:  # grows on the way
+        if isinstance(value, dict):
+            for key in value:
+                if type(key) is not str:
+                    return False
+            value = value.values()
+        elif not isinstance(value, list | tuple):
+            continue
+        pending += [inner for inner in value if type(inner) not in _PLAIN]
+        if len(pending) > _MOST_CONTAINERS:  # or a circle, which the serializer refuses
+            return False
+    return True
 
 
 def _as_read_back(data: Data, config: Config) -> Data:
@@ -125,7 +135,14 @@ def _same(old: Any, new: Any, config: Config) -> bool:
     """Compare as stored: 1, True and 1.0 are equal in Python, and three values in JSON."""
     if old != new:
         return False
-    if type(old) is type(new) and type(old) in _PLAIN:
-        return True
+    kind = type(old)
+    if kind is type(new):
+        if kind in _PLAIN:
+            return True
+        if kind is list or kind is dict:  # of the same length; a dictionary also in its order
+            every = all(map(_same, old, new, repeat(config)))
+            return every and (
+                kind is list or all(map(_same, old.values(), new.values(), repeat(config)))
+            )
     dumps = config.serializer().dumps
     return bool(dumps({"": old}) == dumps({"": new}))

@@ -216,7 +216,7 @@ class SessionStore(TokenSession):
 
     def _write(self, data: dict[str, Any], row: rows.Row) -> None:
         """Bring what this request changed into the row, whoever else writes to it meanwhile."""
-        found = session_data.changes(self.decode_row(row.data), data, self.config)
+        found = session_data.changes(self._data_of(row), data, self.config)
         for _ in range(_OPTIMISTIC_TRIES):
             if self._compare_and_swap(row, found, data):
                 return self._wrote()
@@ -225,6 +225,10 @@ class SessionStore(TokenSession):
             if not self._compare_and_swap(self._reread(lock=True), found, data):
                 raise UpdateError
         self._wrote()
+
+    def _data_of(self, row: rows.Row) -> dict[str, Any]:
+        """Return the data in `row`, to be compared and not to be changed."""
+        return self.decode_row(row.data)
 
     def _reread(self, lock: bool = False) -> rows.Row:
         row = (rows.fetch_locked if lock else rows.fetch)(self.model, self._pk)
@@ -242,18 +246,21 @@ class SessionStore(TokenSession):
         self._settle_auth(data, now)
         self._expires_at = self._idle_end(now)
         expected = self._expected_version(row)
+        seen_at = row.last_seen_at
         row = self._seen(row, now)._replace(expires_at=self._expires_at)
         changed = columns.times(row) | self._own_columns(data)
-        if found or self._auth_time != row.authenticated_at:
+        authenticated_at = row.authenticated_at
+        if found or self._auth_time != authenticated_at:
             expected = row.version
             row = row._replace(
                 data=self.serializer().dumps(data),
                 version=row.version + 1,
-                authenticated_at=self._auth_time,
-                user_id=columns.user_id(self.model, data.get(SESSION_KEY)),
             )
             changed |= {"data": row.data, "version": row.version}
-            changed |= columns.auth(self.model, data, self._auth_time)
+            if self._login_marked or SESSION_KEY in found or self._auth_time != authenticated_at:
+                auth = columns.auth(self.model, data, self._auth_time)
+                row = row._replace(authenticated_at=self._auth_time, user_id=auth["user_id"])
+                changed |= auth
         if self._login_marked:
             changed |= self._device_columns()
         where = {} if expected is None else {"version": expected}
@@ -262,9 +269,14 @@ class SessionStore(TokenSession):
                 raise UpdateError
             return False
         self._row, self._row_at = row, now
+        self.look_for_change = 0 < seen_at < row.last_seen_at  # a copy in a cookie does not know it
         if self._token_due(now):
-            self._issue(data, now)
+            self._issue_saved(data, now)
         return True
+
+    def _issue_saved(self, data: dict[str, Any], now: float) -> None:
+        """As _issue(), where `data` is what the row holds."""
+        self._issue(data, now)
 
     def _expected_version(self, row: rows.Row) -> int | None:
         """Return the version at which even an UPDATE that changes no data must find the row."""
@@ -303,6 +315,7 @@ class SessionStore(TokenSession):
         row = self._seen(self._row, now)._replace(expires_at=self._expires_at)
         if not rows.update(self.model, self._pk, columns.times(row)):
             return False
+        self.look_for_change = row.last_seen_at > self._row.last_seen_at
         self._row = row
         if self._token_due(now):
             self._issue(self._get_session(), now)
@@ -344,6 +357,7 @@ class SessionStore(TokenSession):
         assert self._row is not None
         now = time.time()
         self._row = self._row._replace(last_seen_at=now)
+        self.look_for_change = True
         return rows.update(self.model, self._pk, {"last_seen_at": to_datetime(now)})
 
     async def atouch(self) -> bool:

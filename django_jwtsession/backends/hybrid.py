@@ -38,6 +38,10 @@ class SessionStore(db.SessionStore):
     _copy: Claims | None = None
     # Until when that copy was to be trusted: a write on top of it does not judge its generation.
     _copy_until: float | None = None
+    # The row that a write took from the copy, with its data.
+    _copied: tuple[rows.Row, dict[str, Any]] | None = None
+    # Whether the data that a token is made of is what the row holds.
+    _saved = False
     # What rotation changes in the row once the request is over: the column that takes the time of
     # it, the others, and what must still hold of the row.
     _rotation: tuple[str, dict[str, Any], dict[str, Any]] | None = None
@@ -112,7 +116,7 @@ class SessionStore(db.SessionStore):
 
     def _reset(self) -> None:
         super()._reset()
-        self._copy = self._copy_until = self._rotation = None
+        self._copy = self._copy_until = self._rotation = self._copied = None
 
     def _reload(self) -> dict[str, Any]:
         claims = self._open()
@@ -190,7 +194,7 @@ class SessionStore(db.SessionStore):
         data = self._unpack(claims._replace(d=fresh.get("d")))
         if data is None or claims.ver is None:
             return None
-        return rows.Row(
+        row = rows.Row(
             data=self.serializer().dumps(data),
             version=claims.ver,
             user_id=None,
@@ -202,6 +206,13 @@ class SessionStore(db.SessionStore):
             generation_confirmed_at=None,
             next_issued_at=None,
         )
+        self._copied = row, data
+        return row
+
+    def _data_of(self, row: rows.Row) -> dict[str, Any]:
+        if self._copied is not None and self._copied[0] is row:
+            return self._copied[1]
+        return super()._data_of(row)
 
     def _write(self, data: dict[str, Any], row: rows.Row) -> None:
         self._rotate()
@@ -234,6 +245,11 @@ class SessionStore(db.SessionStore):
         # Inside the window nobody knows the idle end; it is looked at when the row is read.
         return self._row is not None and super().refresh_due(now)
 
+    def is_due(self, now: float) -> bool:
+        if self._row is None:  # inside the window
+            return self.reissue_due(now)
+        return super().is_due(now)
+
     def touch_due(self, now: float) -> bool:
         return self._copy is None and super().touch_due(now)
 
@@ -244,18 +260,25 @@ class SessionStore(db.SessionStore):
         row = self._row
         assert row is not None
         until = self._copy_until or self._row_at + self.config.revalidate_after
-        claims = (
-            super()
-            ._token_claims(data, now)
-            ._replace(
-                rv=int(min(until, row.expires_at)),
-                gen=row.generation + (row.next_issued_at is not None),
-                ver=row.version,
-            )
+        assert self._sid is not None
+        claims = Claims(
+            self._sid,
+            int(now),
+            self._token_end(now),
+            rv=int(min(until, row.expires_at)),
+            gen=row.generation + (row.next_issued_at is not None),
+            ver=row.version,
         )
         # What the row holds, not what this request may have changed and not saved.
-        copied = self.decode_row(row.data)
+        copied = data if self._saved else self.decode_row(row.data)
         return session_data.pack(claims, copied, self.config, row.authenticated_at)
+
+    def _issue_saved(self, data: dict[str, Any], now: float) -> None:
+        self._saved = True
+        try:
+            super()._issue_saved(data, now)
+        finally:
+            self._saved = False
 
     def _too_large(self, claims: Claims, data: dict[str, Any], size: int, now: float) -> str:
         return self._seal(claims._replace(d=None, big=1), now)

@@ -174,6 +174,7 @@ class Migration(migrations.Migration):
                             ("revoked", "ended"),
                             ("token_reuse", "old copy of the cookie used"),
                             ("new_device", "new device"),
+                            ("changed", "device or address changed"),
                         ],
                         max_length=16,
                         verbose_name="what",
@@ -248,6 +249,10 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(fields=["-created_at"], name="django_jwts_created_d54853_idx"),
                     models.Index(fields=["sid"], name="django_jwts_sid_56a14a_idx"),
+                    models.Index(
+                        fields=["kind", "-created_at"], name="django_jwts_kind_dcf7cf_idx"
+                    ),
+                    models.Index(fields=["ip_address"], name="django_jwts_ip_addr_6290bf_idx"),
                 ],
             },
         ),

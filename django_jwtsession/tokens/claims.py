@@ -42,7 +42,6 @@ class Claims(NamedTuple):
 
 
 def _is_time(value: Any) -> bool:
-    # By exact type: in Python a bool is an int.
     return (type(value) is int or type(value) is float) and 0 <= value <= _LAST_TIME
 
 
@@ -70,7 +69,6 @@ def is_text(value: Any) -> bool:
 def validate(
     payload: dict[str, Any],
     now: float,
-    *,
     leeway: float = 15,
     issuer: str | None = None,
     audience: str | None = None,
@@ -93,8 +91,11 @@ def validate(
     rv, gen, ver, d, big = get("rv"), get("gen"), get("ver"), get("d"), get("big")
     if not (
         (type(sid) is str and len(sid) == 22 and sid[-1] in "AQgw")
-        and _is_time(iat)
-        and _is_time(exp)
+        # By exact type: in Python a bool is an int.
+        and (type(iat) is int or type(iat) is float)
+        and (type(exp) is int or type(exp) is float)
+        and 0 <= iat <= _LAST_TIME
+        and 0 <= exp <= _LAST_TIME
         and (nbf is None or _is_time(nbf))
         and (iss is None or type(iss) is str)
         and (aud is None or _is_audience(aud))

@@ -8,7 +8,7 @@ from typing import Any
 from ..exceptions import BadKey, BadToken, Reason
 from . import base64url, strict_json
 from .claims import Claims, payload, validate
-from .keys import Key, KeyRing
+from .keys import WEEK, Key, KeyRing
 
 MAX_LENGTH = 8192
 _KEPT_HEADERS = 256
@@ -43,6 +43,8 @@ class Codec:
         self._stamp = {k: v for k, v in (("iss", issuer), ("aud", audience)) if v is not None}
         # Headers of tokens that proved authentic: later tokens with the same need no parsing.
         self._headers: dict[bytes, tuple[Key, bool]] = {}
+        # The week, and the key that issues in it.
+        self._issuing: tuple[float, Key] | None = None
         if not keys.can_issue(self._issues):
             raise BadKey(f"none of the keys can issue {self._issues} tokens")
 
@@ -52,13 +54,7 @@ class Codec:
         Raises BadToken with the reason. Does work in proportion to the token's length, none on a
         token over 8 KiB.
         """
-        return validate(
-            self.open(token, now),
-            now,
-            leeway=self._leeway,
-            issuer=self._issuer,
-            audience=self._audience,
-        )
+        return validate(self.open(token, now), now, self._leeway, self._issuer, self._audience)
 
     def open(self, token: str, now: float) -> dict[str, Any]:
         """Return the authenticated payload of `token`, its claims not yet judged.
@@ -86,7 +82,9 @@ class Codec:
 
         Raises ValueError or TypeError for claims that are no strict JSON (strict_json.dumps).
         """
-        data = strict_json.dumps(payload(claims) | self._stamp)
+        members = payload(claims)
+        members.update(self._stamp)
+        data = strict_json.dumps(members)
         return self.issuing_key(now).seal(data).decode("ascii")
 
     def is_current(self, token: str, now: float) -> bool:
@@ -95,8 +93,12 @@ class Codec:
 
     def issuing_key(self, now: float) -> Key:
         """Return the key that issues now."""
+        week, known = now // WEEK, self._issuing
+        if known is not None and known[0] == week:
+            return known[1]
         key = self.keys.newest(self._issues, now)
         assert key is not None  # __init__ made sure
+        self._issuing = week, key
         return key
 
     def _judge(self, segment: bytes, now: float) -> tuple[Key, bool]:

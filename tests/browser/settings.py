@@ -1,0 +1,10 @@
+"""The example's settings on a database of the tests' own; see server.py for the variables."""
+
+import os
+
+from example_project.settings import *  # noqa: F403
+from example_project.settings import DATABASES
+
+DATABASES["default"]["NAME"] = os.environ["BROWSER_DATABASE"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+ROOT_URLCONF = "tests.browser.urls"

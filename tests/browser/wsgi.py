@@ -1,0 +1,27 @@
+"""For gunicorn: the example with its static files, and a clock that tests move.
+
+/clock?600 moves it on by 600 seconds. It ticks, or stands still where BROWSER_CLOCK says at when.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import time_machine
+from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.core.wsgi import get_wsgi_application
+
+_site = StaticFilesHandler(get_wsgi_application())
+_frozen = os.environ["BROWSER_CLOCK"]
+_clock = time_machine.travel(float(_frozen or time.time()), tick=not _frozen).start()
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    if environ["PATH_INFO"] != "/clock":
+        return _site(environ, start_response)
+    _clock.shift(float(environ["QUERY_STRING"]))
+    start_response("204 No Content", [])
+    return []

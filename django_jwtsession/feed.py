@@ -216,14 +216,14 @@ class Feed:
     def _ask(self) -> None:
         started = time.time()
         try:
-            self._read(started)
+            asked_at = self._read(started)
         except DatabaseError:
             self.report_outage()
             self._next_ask = time.time() + _interval()
             return
-        self._asked_at = started
+        self._asked_at = asked_at
         # Not earlier: until then asking is due, and who cannot go on without it waits for it.
-        self._next_ask = started + _interval()
+        self._next_ask = asked_at + _interval()
         if self._outage:
             logger.warning("The database can be read again.")
         self._outage = False
@@ -237,15 +237,16 @@ class Feed:
             )
         self._outage = True
 
-    def _read(self, started: float) -> None:
+    def _read(self, started: float) -> float:
+        """Learn what is new; return when the database was asked last."""
         from .models import Revocation
 
         entries = Revocation.objects.using(router.db_for_write(Revocation))
         if self._watermark is None:
             # With no entry at all the next poll reads from the beginning again: empty as well.
-            self._watermark = self._load_all(entries.in_force().order_by("pk"))
+            self._watermark, asked_at = self._load_all(entries.in_force().order_by("pk"))
             self._next_long_look = started + _LONG_LOOK_BACK_EVERY
-            return
+            return asked_at
         since = self._watermark - _LOOK_BACK
         if started >= self._next_long_look:
             since = self._watermark - _LONG_LOOK_BACK
@@ -254,16 +255,22 @@ class Feed:
         lines = _lines(entries.filter(created_at__gte=since))
         self._take(lines)
         self._watermark = max([self._watermark, *(line.created_at for line in lines)])
+        return started
 
-    def _load_all(self, entries: Any) -> datetime | None:
-        """Load all that is in force, in batches: at start-up there may be many."""
+    def _load_all(self, entries: Any) -> tuple[datetime | None, float]:
+        """Load all that is in force, in batches: at start-up there may be many.
+
+        Returns the newest time of an entry, and when the last batch was asked for: the first may
+        have been long before.
+        """
         last, newest = 0, []
         while True:
+            asked_at = time.time()
             lines = _lines(entries.filter(pk__gt=last)[:_BATCH])
             self._take(lines)
             newest += [max(line.created_at for line in lines)] if lines else []
             if len(lines) < _BATCH:
-                return max(newest, default=None)
+                return max(newest, default=None), asked_at
             last = lines[-1].pk
 
     def _take(self, lines: list[_Line]) -> None:

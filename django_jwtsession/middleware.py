@@ -81,6 +81,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return response
         if _is_nothing_due(session):
             return finish(Action.NOTHING, request, response)
+        if getattr(session, "reused", None) is not None:
+            session.report_reuse()
         if get_options().save_every_request and not session.is_empty():
             session.get_expiry_age()  # loads it: only a living session is saved
         action = decide(request, response)
@@ -101,6 +103,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return response
         if _is_nothing_due(session):
             return finish(Action.NOTHING, request, response)
+        if getattr(session, "reused", None) is not None:
+            await sync_to_async(session.report_reuse)()
         if get_options().save_every_request and not session.is_empty():
             await session.aget_expiry_age()
         action = decide(request, response)

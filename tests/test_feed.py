@@ -58,6 +58,24 @@ def test_start_up_loads_in_batches(
     assert all(feed.revoked(str(number), None, None) for number in range(5))
 
 
+def test_first_load_may_take_longer_than_an_answer_is_good_for(
+    monkeypatch: pytest.MonkeyPatch, clock: Any
+) -> None:
+    monkeypatch.setattr(feed_module, "_BATCH", 2)
+    for number in range(5):
+        entry(f"s:{number}")
+    lines = feed_module._lines
+
+    def slowly(entries: Any) -> Any:
+        clock.shift(50)
+        return lines(entries)
+
+    monkeypatch.setattr(feed_module, "_lines", slowly)
+    feed = Feed()
+    assert revoked(feed, "4")
+    assert feed._age() == 50  # of the last batch, not of the first
+
+
 def test_start_up_that_broke_off_begins_again(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
     monkeypatch.setattr(feed_module, "_BATCH", 2)
     for number in range(4):
@@ -208,9 +226,10 @@ def test_others_go_on_while_one_thread_asks(monkeypatch: pytest.MonkeyPatch, clo
     clock.shift(1)
     asking, go_on = threading.Event(), threading.Event()
 
-    def slow(started: float) -> None:
+    def slow(started: float) -> float:
         asking.set()
         assert go_on.wait(10)
+        return started
 
     monkeypatch.setattr(feed, "_read", slow)
     thread = threading.Thread(target=feed.refresh)
@@ -231,9 +250,10 @@ async def test_event_loop_goes_on_while_the_feed_asks(
     feed = Feed()
     asking, go_on = threading.Event(), threading.Event()
 
-    def slow(started: float) -> None:
+    def slow(started: float) -> float:
         asking.set()
         assert go_on.wait(10)
+        return started
 
     monkeypatch.setattr(feed, "_read", slow)
     task = asyncio.ensure_future(feed.arefresh())

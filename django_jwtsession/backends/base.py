@@ -54,6 +54,8 @@ class TokenSession(SessionBase):
     environ: Mapping[str, Any] | None = None
     # Whether it is time to look if another device or address uses the session: now and then.
     look_for_change = False
+    # The row of a session that this request ended, since it came with an old copy of its cookie.
+    reused: Any = None
     _token: str | None = None
     # Known once the session is loaded or saved; times as Unix times.
     _sid: str | None = None

@@ -158,9 +158,16 @@ class SessionStore(db.SessionStore):
         if self._rotation is not None:
             self._row_at = 0.0  # no cookie goes out before the row is changed and read again
         if verdict is policy.Verdict.REUSED:
-            pk = uuid_from_sid(claims.sid)
-            revocation.report_reuse(type(self), self.model, pk, self.environ or {})
+            self.reused = uuid_from_sid(claims.sid)
+            self.report_reuse()
         return verdict not in (policy.Verdict.REUSED, policy.Verdict.IMPOSSIBLE)
+
+    def report_reuse(self) -> None:
+        """End the session of which `reused` tells, where it has not ended.
+
+        At once, and again after the view: its transaction may have been rolled back.
+        """
+        revocation.report_reuse(type(self), self.model, self.reused, self.environ or {})
 
     def _rotate(self) -> None:
         """Carry out what _judge() found, unless a parallel request did; the row is read anew then.

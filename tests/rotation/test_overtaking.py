@@ -164,7 +164,6 @@ def test_view_that_is_rolled_back_does_not_log_out(
     assert reused == []
 
 
-@pytest.mark.xfail(strict=True, reason="what report_reuse() did is rolled back with the view")
 def test_view_that_is_rolled_back_ends_the_session_all_the_same(
     transactional_db: None, clock: Any
 ) -> None:

@@ -33,12 +33,13 @@ class SlowFeed(Feed):
         self.asked = 0
         self.error: Exception | None = None
 
-    def _read(self, started: float) -> None:
+    def _read(self, started: float) -> float:
         self.asked += 1
         self.reading.set()
         assert self.let.wait(10)
         if self.error:
             raise self.error
+        return started
 
 
 def refreshed(feed: Feed) -> str:

@@ -20,6 +20,7 @@ from django.http import HttpRequest
 from . import devices
 from .conf import get_config
 from .models import SessionEvent
+from .savepoints import savepoint
 from .signals import new_device
 from .times import to_datetime
 
@@ -50,7 +51,9 @@ def note_login(request: HttpRequest, user: Any) -> None:
         known = _devices_of(user.pk)
         if known and device_of(events[0]) not in known:
             events.append(SessionEvent(kind=SessionEvent.Kind.NEW_DEVICE, **common))
-        written = SessionEvent.objects.using(_database()).bulk_create(events)
+            written = SessionEvent.objects.using(_database()).bulk_create(events)
+        else:  # as nearly always; a statement without a transaction around it
+            events[0].save(using=_database(), force_insert=True)
     for event in written[1:]:
         tell(
             new_device,
@@ -190,7 +193,7 @@ def _in_transaction() -> bool:
 def _guarded() -> Iterator[None]:
     """Log a failure; in a savepoint, so that it does not break a transaction around it either."""
     try:
-        with transaction.atomic(using=_database()):
+        with savepoint(_database()):
             yield
     except Exception:  # the database, a router, a user model of another kind
         logger.warning("The session history could not be written.", exc_info=True)

@@ -12,7 +12,9 @@ from uuid import UUID
 
 from django.db import connections, models, router, transaction
 from django.db.models import F
+from django.db.models.deletion import Collector
 
+from ..savepoints import savepoint
 from . import statements
 
 
@@ -83,13 +85,19 @@ def exists(model: Model, pk: UUID) -> bool:
 def insert(instance: models.Model) -> None:
     """Insert a row. Raises IntegrityError where its id is taken."""
     using = router.db_for_write(type(instance), instance=instance)
-    with transaction.atomic(using=using):
+    with savepoint(using):
         instance.save(force_insert=True, using=using)
 
 
 def delete(model: Model, pk: UUID) -> bool:
-    """Delete the row; tell whether it was there."""
-    return model._base_manager.using(_database(model)).filter(pk=pk).delete()[0] > 0
+    """Delete the row, with what a project's models hang on it; tell whether it was there."""
+    using = _database(model)
+    queryset = model._base_manager.using(using).filter(pk=pk)
+    if Collector(using=using, origin=queryset).can_fast_delete(queryset):
+        deleted: int = queryset._raw_delete(using)
+    else:
+        deleted = queryset.delete()[0]
+    return deleted > 0
 
 
 def _database(model: Model) -> str:

@@ -43,6 +43,7 @@ def outside_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a site: not in Django's test environment, and no login has cleared before."""
     monkeypatch.delattr(mail, "outbox")
     monkeypatch.setattr(cleanup, "_next_at_login", 0.0)
+    monkeypatch.setattr(cleanup, "_reached", {})
 
 
 @pytest.fixture
@@ -246,6 +247,24 @@ def test_logins_of_a_process_clear_every_ten_seconds_at_most(
     monotonic[0] += 0.2
     visit(log_in)
     assert not Session.objects.filter(user=None).exists()
+
+
+def test_logins_begin_where_the_last_one_has_come_to(
+    engine: str, visit: Visit, user: Any, outside_tests: None, monotonic: list[float], settings: Any
+) -> None:
+    """An index begins with what was deleted: each login would read over it again."""
+    settings.JWTSESSION = {"CLEAR_AT_LOGIN": 2}
+    make_rows(5)
+    for left in (3, 1, 0):
+        visit(log_in)
+        assert Session.objects.filter(user=None).count() == left
+        monotonic[0] += 11
+    with CaptureQueriesContext(connection) as queries:
+        visit(log_in)
+    statements = [q["sql"].replace("`", '"') for q in queries]
+    looks = [sql for sql in statements if 'expires_at" <=' in sql]
+    assert looks
+    assert all('expires_at" >=' in sql for sql in looks)
 
 
 def test_login_in_the_test_environment_clears_nothing(visit: Visit, engine: str, user: Any) -> None:

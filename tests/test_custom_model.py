@@ -86,6 +86,7 @@ def test_expired_rows_of_the_model_are_cleared_at_a_login(
 ) -> None:
     monkeypatch.setattr("django_jwtsession.cleanup.in_test_environment", lambda: False)
     monkeypatch.setattr("django_jwtsession.cleanup._next_at_login", 0.0)
+    monkeypatch.setattr("django_jwtsession.cleanup._reached", {})
     session = SessionStore()
     session.set_expiry(10)
     session.save()

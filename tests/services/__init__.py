@@ -19,6 +19,7 @@ Each file runs alone:
     test_feed_processes.py   the feed under each kind of server, late transactions, a wrong clock
     test_feed_threads.py     threads that ask the feed while one of them reads it; needs nothing
     test_rotation_threads.py one browser's threads across rotations, copies, a restored database
+    test_plans.py            how databases carry out each statement: no table is read whole
     test_session_limit.py    MAX_SESSIONS_PER_USER under parallel logins
     test_faults.py           a PostgreSQL server of its own, stopped and started under load; needs
                              PostgreSQL's server programs (PG_BIN names their folder), runs with a

@@ -48,8 +48,7 @@ def note_login(request: HttpRequest, user: Any) -> None:
     events = [SessionEvent(kind=SessionEvent.Kind.LOGIN, **common)]
     written: list[SessionEvent] = []
     with _guarded():
-        known = _devices_of(user.pk)
-        if known and device_of(events[0]) not in known:
+        if _is_new(events[0]):
             events.append(SessionEvent(kind=SessionEvent.Kind.NEW_DEVICE, **common))
             written = SessionEvent.objects.using(_database()).bulk_create(events)
         else:  # as nearly always; a statement without a transaction around it
@@ -155,6 +154,17 @@ def after_commit(function: Callable[[], None]) -> None:
         transaction.on_commit(function, using=_database(), robust=True)
     else:
         function()
+
+
+def _is_new(event: SessionEvent) -> bool:
+    """Tell whether the user of a login has logged in before, and never on its device."""
+    user_id: Any = event.user_id
+    logins = SessionEvent.objects.using(_database()).filter(user_id=user_id, kind=event.kind)
+    # As nearly always; who logs in a thousand times a month must not have them all compared.
+    if logins.filter(browser=event.browser, os=event.os, device=event.device).exists():
+        return False
+    known = _devices_of(user_id)
+    return bool(known) and device_of(event) not in known
 
 
 def _devices_of(user_id: Any) -> set[tuple[str, str, str]]:

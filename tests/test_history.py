@@ -117,6 +117,15 @@ def test_login_costs_one_insert_into_the_history(engine: str) -> None:
     assert kinds() == [Kind.LOGIN, Kind.LOGIN, Kind.NEW_DEVICE]
 
 
+def test_login_on_the_usual_device_does_not_compare_all_that_there_were(engine: str) -> None:
+    user = UserFactory()
+    browser(user, headers=device(LINUX))
+    with CaptureQueriesContext(connection) as queries:
+        browser(user, headers=device(LINUX))
+    looks = [q["sql"] for q in queries if "SELECT" in q["sql"] and "sessionevent" in q["sql"]]
+    assert ["LIMIT 1" in sql for sql in looks] == [True]
+
+
 def test_request_that_logs_nobody_in_or_out_writes_no_history(engine: str, visit: Visit) -> None:
     user = UserFactory()
     visit(lambda request: login(request, user))

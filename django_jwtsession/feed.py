@@ -164,6 +164,11 @@ class Feed:
             await sync_to_async(self._ask_once)(max_age)
         self._check_age(config)
 
+    def is_quiet(self) -> bool:
+        """Tell that refresh() has nothing to do: what a coroutine would cost is spared."""
+        poll = get_config().revocation_poll
+        return poll is None or self._is_quiet(poll, None)
+
     def _is_quiet(self, poll: float, max_age: float | None) -> bool:
         """Tell that there is nothing to ask and the last answer is young, as most requests find."""
         return max_age is None and not self._outage and 0 < self._next_ask - time.time() <= poll

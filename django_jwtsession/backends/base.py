@@ -104,8 +104,13 @@ class TokenSession(SessionBase):
         """Return the claims of a token issued now."""
         raise NotImplementedError
 
-    def _too_large(self, claims: Claims, data: dict[str, Any], size: int, now: float) -> str:
-        """Return a token in place of one that would be `size` bytes with its name."""
+    def _too_large(
+        self, claims: Claims, data: dict[str, Any], size: int, now: float
+    ) -> tuple[str, Claims]:
+        """Return a token in place of one that would be `size` bytes with its name, and its claims.
+
+        Raises SessionTooLarge where there is none.
+        """
         raise NotImplementedError
 
     def _end(self, claims: Claims, reason: str) -> None:
@@ -342,21 +347,24 @@ class TokenSession(SessionBase):
     def _issue(self, data: dict[str, Any], now: float) -> None:
         """Make `session_key` a new token of this session."""
         claims = self._token_claims(data, now)
-        token = self._seal(claims, now)
+        token, claims = self._seal(claims, now)
         size = len(get_options().name) + len(token)
         if size > MAX_COOKIE_SIZE:
-            token = self._too_large(claims, data, size, now)
+            token, claims = self._too_large(claims, data, size, now)
+        self.config.codec.keep(token, claims)
         self._token = token
         self._claims = claims
 
-    def _seal(self, claims: Claims, now: float) -> str:
+    def _seal(self, claims: Claims, now: float) -> tuple[str, Claims]:
+        """Return a token, and the claims that are in it."""
+        issue = self.config.codec.issue
         try:
-            return self.config.codec.issue(claims, now)
+            return issue(claims, now), claims
         except ValueError:  # NaN, a lone surrogate: Django's serializer takes them, JSON does not
             if not isinstance(claims.d, dict):
                 raise
-            text = session_data.as_text(claims.d, self.config)
-            return self.config.codec.issue(claims._replace(d=text), now)
+            claims = claims._replace(d=session_data.as_text(claims.d, self.config))
+            return issue(claims, now), claims
 
     # --- ending ----------------------------------------------------------------------------------
 

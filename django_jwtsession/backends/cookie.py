@@ -36,14 +36,15 @@ class SessionStore(TokenSession):
     async def aload(self) -> dict[str, Any]:
         """See load()."""
         claims = self._open()
-        if claims is not None:
+        if claims is not None and not feed.is_quiet():
             await feed.arefresh()
         return self._judge(claims)
 
     def _judge(self, claims: Claims | None) -> dict[str, Any]:
         if claims is None:
             return self._accept(None, None)
-        self._look_for_end(claims)
+        if feed.ended(claims.sid):
+            self._look_for_end(claims)
         self._auth_time = claims.auth_time
         self._expires_at = claims.exp
         if claims.rv is not None:  # of the hybrid engine, whose idle end is in a row
@@ -181,7 +182,9 @@ class SessionStore(TokenSession):
         claims = Claims(self._sid, int(now), int(self._expires_at))
         return session_data.pack(claims, data, self.config, self._auth_time)
 
-    def _too_large(self, claims: Claims, data: dict[str, Any], size: int, now: float) -> str:
+    def _too_large(
+        self, claims: Claims, data: dict[str, Any], size: int, now: float
+    ) -> tuple[str, Claims]:
         raise SessionTooLarge(size, MAX_COOKIE_SIZE, self._biggest(data))
 
     def _biggest(self, data: dict[str, Any]) -> list[tuple[str, int]]:

@@ -24,7 +24,7 @@ def pack(claims: Claims, data: Data, config: Config, auth_time: float | None) ->
     Django's three auth keys become `sub`, `be` and `ah` where that is lossless, 140 characters
     shorter; whatever they do not hold stays in `d`.
     """
-    rest = dict(data) if _has_text_keys(data) else _as_read_back(data, config)
+    rest = dict(data) if _is_plain(data) else _as_read_back(data, config)
     sub = be = ah = None
     if is_text(rest.get(SESSION_KEY)) and auth_time is not None:
         sub = rest.pop(SESSION_KEY)
@@ -40,17 +40,18 @@ def pack(claims: Claims, data: Data, config: Config, auth_time: float | None) ->
     return Claims._make((*claims[:6], sub, auth_time, be, ah, *claims[10:13], d, claims.big))
 
 
-def _has_text_keys(data: Data) -> bool:
-    """Tell whether all names in `data` are text, also those in lists and dictionaries in it."""
+def _is_plain(data: Data) -> bool:
+    """Tell whether JSON gives `data` back as it is: lists, dictionaries with text keys, values."""
     pending: list[Any] = [data]
     for value in pending:  # grows on the way
-        if isinstance(value, dict):
+        kind = type(value)
+        if kind is dict:
             for key in value:
                 if type(key) is not str:
                     return False
             value = value.values()
-        elif not isinstance(value, list | tuple):
-            continue
+        elif kind is not list:
+            return False
         pending += [inner for inner in value if type(inner) not in _PLAIN]
         if len(pending) > _MOST_CONTAINERS:  # or a circle, which the serializer refuses
             return False
@@ -60,7 +61,8 @@ def _has_text_keys(data: Data) -> bool:
 def _as_read_back(data: Data, config: Config) -> Data:
     """Return `data` as its serializer gives it back.
 
-    JSON makes text of the key 1, and a name that stands twice is no token: the later value wins.
+    JSON makes text of the key 1 and a list of a tuple; a name that stands twice is no token, so the
+    later value wins.
     """
     serializer = config.serializer()
     read_back: Data = serializer.loads(serializer.dumps(data))

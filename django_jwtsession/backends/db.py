@@ -70,7 +70,7 @@ class SessionStore(TokenSession):
         end = self._absolute_end()
         if end is not None and now >= end:
             return None
-        return self.decode_row(row.data)
+        return self._data_of(row)
 
     def _use(self, row: rows.Row, now: float) -> None:
         self._row, self._row_at = row, now
@@ -126,7 +126,7 @@ class SessionStore(TokenSession):
         data = self._get_session()
         if self._row is None:
             self._attach()
-        before = {} if self._row is None else self.decode_row(self._row.data)
+        before = {} if self._row is None else self._data_of(self._row)
         found = session_data.changes(before, data, self.config)
         self._session_cache = self._reload()
         if self._sid is not None and found:
@@ -228,6 +228,7 @@ class SessionStore(TokenSession):
 
     def _data_of(self, row: rows.Row) -> dict[str, Any]:
         """Return the data in `row`, to be compared and not to be changed."""
+        assert row.data is not None
         return self.decode_row(row.data)
 
     def _reread(self, lock: bool = False) -> rows.Row:
@@ -239,7 +240,7 @@ class SessionStore(TokenSession):
     def _compare_and_swap(self, row: rows.Row, found: dict[str, Any], data: dict[str, Any]) -> bool:
         """Write `found` on top of `row`; False where the row is not at that version any more."""
         if row is not self._row:
-            merged = session_data.apply(found, self.decode_row(row.data))
+            merged = session_data.apply(found, self._data_of(row))
             data.clear()
             data.update(merged)
         now = time.time()
@@ -337,8 +338,8 @@ class SessionStore(TokenSession):
         if self._row is None:
             self._attach()
         if self._row is not None and self._row.data != row.data:
-            found = session_data.changes(self.decode_row(self._row.data), data, self.config)
-            merged = session_data.apply(found, self.decode_row(row.data))
+            found = session_data.changes(self._data_of(self._row), data, self.config)
+            merged = session_data.apply(found, self._data_of(row))
             data.clear()
             data.update(merged)
         self._use(row, now)

@@ -38,8 +38,8 @@ class SessionStore(db.SessionStore):
     _copy: Claims | None = None
     # Until when that copy was to be trusted: a write on top of it does not judge its generation.
     _copy_until: float | None = None
-    # The row that a write took from the copy, with its data.
-    _copied: tuple[rows.Row, dict[str, Any]] | None = None
+    # The data of a row that a write took from the copy.
+    _copied: dict[str, Any] | None = None
     # Whether the data that a token is made of is what the row holds.
     _saved = False
     # What rotation changes in the row once the request is over: the column that takes the time of
@@ -64,7 +64,8 @@ class SessionStore(db.SessionStore):
         claims = self._open()
         if claims is None:
             return self._accept(None, None)
-        await feed.arefresh()
+        if not feed.is_quiet():
+            await feed.arefresh()
         if self._known_end(claims):
             return self._accept(None, None)
         data = self._from_copy(claims)
@@ -197,12 +198,13 @@ class SessionStore(db.SessionStore):
 
     def _copied_row(self, claims: Claims) -> rows.Row | None:
         # The data as it came in: the dictionary in use may have changed since.
-        fresh = self.config.codec.open(self.session_key or "", time.time())
-        data = self._unpack(claims._replace(d=fresh.get("d")))
-        if data is None or claims.ver is None:
+        # It may have expired by now, too; it had not when it was issued.
+        fresh = self.config.codec.read(self.session_key or "", claims.iat)
+        self._copied = self._unpack(fresh)
+        if self._copied is None or claims.ver is None:
             return None
-        row = rows.Row(
-            data=self.serializer().dumps(data),
+        return rows.Row(
+            data=None,
             version=claims.ver,
             user_id=None,
             created_at=claims.iat,
@@ -213,12 +215,11 @@ class SessionStore(db.SessionStore):
             generation_confirmed_at=None,
             next_issued_at=None,
         )
-        self._copied = row, data
-        return row
 
     def _data_of(self, row: rows.Row) -> dict[str, Any]:
-        if self._copied is not None and self._copied[0] is row:
-            return self._copied[1]
+        if row.data is None:
+            assert self._copied is not None
+            return self._copied
         return super()._data_of(row)
 
     def _write(self, data: dict[str, Any], row: rows.Row) -> None:
@@ -277,7 +278,7 @@ class SessionStore(db.SessionStore):
             ver=row.version,
         )
         # What the row holds, not what this request may have changed and not saved.
-        copied = data if self._saved else self.decode_row(row.data)
+        copied = data if self._saved else self._data_of(row)
         return session_data.pack(claims, copied, self.config, row.authenticated_at)
 
     def _issue_saved(self, data: dict[str, Any], now: float) -> None:
@@ -287,7 +288,9 @@ class SessionStore(db.SessionStore):
         finally:
             self._saved = False
 
-    def _too_large(self, claims: Claims, data: dict[str, Any], size: int, now: float) -> str:
+    def _too_large(
+        self, claims: Claims, data: dict[str, Any], size: int, now: float
+    ) -> tuple[str, Claims]:
         return self._seal(claims._replace(d=None, big=1), now)
 
 

@@ -21,7 +21,7 @@ from . import statements
 class Row(NamedTuple):
     """What the engines know of a row; times as Unix times."""
 
-    data: bytes
+    data: bytes | None  # None where the row is known from a copy: hybrid.SessionStore._copied_row()
     version: int
     user_id: Any
     created_at: float

@@ -119,13 +119,18 @@ def validate(
         raise BadToken(Reason.ISSUER)
     if aud != audience and not (type(aud) is list and audience in aud):
         raise BadToken(Reason.AUDIENCE)
+    check_times(iat, exp, nbf, now, leeway)
+    return tuple.__new__(
+        Claims, (sid, iat, exp, nbf, iss, aud, sub, auth_time, be, ah, rv, gen, ver, d, big)
+    )
+
+
+def check_times(iat: float, exp: float, nbf: float | None, now: float, leeway: float) -> None:
+    """Raise BadToken for a token that is not valid yet, or no longer."""
     if iat > now + leeway or (nbf is not None and nbf > now + leeway):
         raise BadToken(Reason.NOT_YET_VALID)
     if exp <= now - leeway or exp <= iat:
         raise BadToken(Reason.EXPIRED)
-    return tuple.__new__(
-        Claims, (sid, iat, exp, nbf, iss, aud, sub, auth_time, be, ah, rv, gen, ver, d, big)
-    )
 
 
 def _has_null(payload: dict[str, Any]) -> bool:

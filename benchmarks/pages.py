@@ -116,7 +116,7 @@ def _ratios(result: dict[str, Any]) -> str:
     interfaces = list(result["blocks"])
     head = ["What is added, as a ratio"]
     for interface in interfaces:
-        head += [interface.upper(), "goal"]
+        head += [interface.upper(), "goal", "whole requests"]
     rows = []
     for goal in report.GOALS:
         row = [goal.name]
@@ -124,13 +124,18 @@ def _ratios(result: dict[str, Any]) -> str:
             limit = goal.limits[interface]
             found = report.ratio(result["blocks"][interface], goal)
             if found is None:
-                row += ["", f"{limit:.2f}"]
+                row += ["", f"{limit:.2f}", ""]
                 continue
             spread = found[0]
             span = f"{spread.middle:.2f} ({spread.low:.2f}-{spread.high:.2f})"
-            row += [span, f"{limit:.2f}" if spread.middle <= limit else f"{limit:.2f}, missed"]
+            verdict = f"{limit:.2f}" if spread.middle <= limit else f"{limit:.2f}, missed"
+            whole = report.ratio(result["blocks"][interface], goal, report.whole)
+            row += [span, verdict, f"{whole[0].middle:.2f}" if whole else ""]
         rows.append(row)
-    return "### Ratios\n\nMedians of the rounds, and the quartiles.\n\n" + table(head, rows)
+    return (
+        "### Ratios\n\nMedians of the rounds, and the quartiles; beside them the same ratio of"
+        " whole requests, with all that Django does.\n\n" + table(head, rows)
+    )
 
 
 def _costs(costs: report.Costs) -> str:

@@ -23,7 +23,8 @@ from typing import Any
 from unittest import mock
 
 LOGINS = ("login", "logout")  # of another visitor
-SCENARIOS = ("anonymous", "untouched", "read", "user", "write", "refresh", "forged", *LOGINS, "mix")
+SCENARIOS = ("anonymous", "untouched", "read", "first read", "user", "write", "refresh", "forged")
+SCENARIOS += (*LOGINS, "mix")
 PAGES = {"untouched": "plain", **{name: name for name in ("user", "write", *LOGINS)}}  # or "read"
 WEIGHTS = {"read": 90, "untouched": 5, "write": 4, "login/logout": 1}
 MIX = [kind for kind, count in WEIGHTS.items() for _ in range(count)]
@@ -179,6 +180,8 @@ class Worker:
             client.cookie, client.follows = None, False
         elif scenario == "forged":
             client.cookie, client.follows = self._forge(client.cookie), False
+        elif scenario == "first read" and self.engine.ours:
+            before = _forget_tokens
         elif scenario == "refresh":
             before = self._make_due(client, stack)
         elif scenario in LOGINS:
@@ -240,6 +243,14 @@ class Worker:
 
 def _nothing() -> None:
     pass
+
+
+def _forget_tokens() -> None:
+    """Let the next request bring a token that this process has never read."""
+    from django_jwtsession.conf import get_config
+    from django_jwtsession.tokens.recent import RecentTokens
+
+    get_config().codec._recent = RecentTokens()
 
 
 def _answer(base: list[int], added: float) -> dict[str, Any]:

@@ -346,14 +346,20 @@ class TokenSession(SessionBase):
 
     def _issue(self, data: dict[str, Any], now: float) -> None:
         """Make `session_key` a new token of this session."""
-        claims = self._token_claims(data, now)
+        self._take(*self._token_for(self._token_claims(data, now), data, now))
+
+    def _token_for(self, claims: Claims, data: dict[str, Any], now: float) -> tuple[str, Claims]:
+        """Return a token with `claims` that fits into a cookie, and what is in it."""
         token, claims = self._seal(claims, now)
         size = len(get_options().name) + len(token)
         if size > MAX_COOKIE_SIZE:
-            token, claims = self._too_large(claims, data, size, now)
+            return self._too_large(claims, data, size, now)
+        return token, claims
+
+    def _take(self, token: str, claims: Claims) -> None:
+        """Be the session of a token that was just issued."""
         self.config.codec.keep(token, claims)
-        self._token = token
-        self._claims = claims
+        self._token, self._claims = token, claims
 
     def _seal(self, claims: Claims, now: float) -> tuple[str, Claims]:
         """Return a token, and the claims that are in it."""

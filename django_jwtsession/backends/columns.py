@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import SESSION_KEY
 from django.core.exceptions import ValidationError
 
 from ..times import to_datetime
-from .rows import Row
+
+if TYPE_CHECKING:
+    from .rows import Row
 
 
 def times(row: Row) -> dict[str, Any]:

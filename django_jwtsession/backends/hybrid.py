@@ -16,7 +16,7 @@ from django.db.models import F
 
 from .. import policy, revocation
 from ..feed import feed
-from ..sids import sid_from_uuid, uuid_from_sid
+from ..sids import uuid_from_sid
 from ..times import to_datetime
 from ..tokens.claims import Claims
 from . import data as session_data
@@ -40,8 +40,6 @@ class SessionStore(db.SessionStore):
     _copy_until: float | None = None
     # The data of a row that a write took from the copy.
     _copied: dict[str, Any] | None = None
-    # Whether the data that a token is made of is what the row holds.
-    _saved = False
     # What rotation changes in the row once the request is over: the column that takes the time of
     # it, the others, and what must still hold of the row.
     _rotation: tuple[str, dict[str, Any], dict[str, Any]] | None = None
@@ -232,7 +230,8 @@ class SessionStore(db.SessionStore):
 
     def _wrote(self) -> None:
         assert self._row is not None
-        _remember(self._pk, self._row.version, time.time() + self.config.revalidate_after)
+        assert self._sid is not None
+        _remember(self._sid, self._row.version, time.time() + self.config.revalidate_after)
         super()._wrote()
 
     def cycle_key(self) -> None:
@@ -264,10 +263,10 @@ class SessionStore(db.SessionStore):
     def _token_due(self, now: float) -> bool:
         return True  # each has the version that was just written, and a window of its own
 
-    def _token_claims(self, data: dict[str, Any], now: float) -> Claims:
-        row = self._row
-        assert row is not None
-        until = self._copy_until or self._row_at + self.config.revalidate_after
+    def _row_claims(
+        self, row: rows.Row, row_at: float, data: dict[str, Any] | None, now: float
+    ) -> Claims:
+        until = self._copy_until or row_at + self.config.revalidate_after
         assert self._sid is not None
         claims = Claims(
             self._sid,
@@ -277,16 +276,8 @@ class SessionStore(db.SessionStore):
             gen=row.generation + (row.next_issued_at is not None),
             ver=row.version,
         )
-        # What the row holds, not what this request may have changed and not saved.
-        copied = data if self._saved else self._data_of(row)
+        copied = self._data_of(row) if data is None else data
         return session_data.pack(claims, copied, self.config, row.authenticated_at)
-
-    def _issue_saved(self, data: dict[str, Any], now: float) -> None:
-        self._saved = True
-        try:
-            super()._issue_saved(data, now)
-        finally:
-            self._saved = False
 
     def _too_large(
         self, claims: Claims, data: dict[str, Any], size: int, now: float
@@ -294,13 +285,13 @@ class SessionStore(db.SessionStore):
         return self._seal(claims._replace(d=None, big=1), now)
 
 
-def _remember(pk: Any, version: int, until: float) -> None:
+def _remember(sid: str, version: int, until: float) -> None:
     """Trust no copy that is older than `version` until none is trusted any more."""
     global _next_purge
     now = time.time()
     if now >= _next_purge:
         _next_purge = until
-        for sid, (_, end) in list(_written.items()):
+        for old, (_, end) in list(_written.items()):
             if end < now:
-                _written.pop(sid, None)
-    _written[sid_from_uuid(pk)] = version, until
+                _written.pop(old, None)
+    _written[sid] = version, until

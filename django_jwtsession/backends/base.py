@@ -198,6 +198,11 @@ class TokenSession(SessionBase):
             return self.get_session_cookie_age()
         return super().get_expiry_age(**kwargs)
 
+    def get_expire_at_browser_close(self) -> bool:
+        if "_session_expiry" not in self._get_session():
+            return get_options().expire_at_browser_close
+        return super().get_expire_at_browser_close()
+
     def is_due(self, now: float) -> bool:
         """Tell whether the response to a request that only read the session needs anything."""
         return self.refresh_due(now) or self.reissue_due(now) or self.touch_due(now)

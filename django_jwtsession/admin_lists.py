@@ -13,8 +13,8 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.core.paginator import Paginator
-from django.db import router
-from django.db.models import Q, QuerySet
+from django.db import connections, router
+from django.db.models import Func, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -35,6 +35,27 @@ else:
 
 ADMIN_CSS = {"all": ["jwtsession/admin.css"]}
 _MAX_USERS_FOUND = 1000
+_MAX_VALUES = 1000
+_JUMP = """WITH RECURSIVE jump(value, number) AS (
+    SELECT MIN({column}), 1 FROM {table}
+    UNION ALL
+    SELECT (SELECT MIN({column}) FROM {table} WHERE {column} > jump.value), number + 1
+    FROM jump WHERE jump.value IS NOT NULL AND number <= {most}
+)
+SELECT value FROM jump WHERE value IS NOT NULL"""
+
+
+class WithoutIndex(Func):
+    """A column whose index is not to be used: SQLite would find the rows by it, and sort them all.
+
+    Elsewhere it is the column: PostgreSQL and MariaDB know how many rows each index finds.
+    """
+
+    arity = 1
+    template = "%(expressions)s"
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="+%(expressions)s", **context)
 
 
 class CappedPaginator(_Paginator):
@@ -45,7 +66,11 @@ class CappedPaginator(_Paginator):
     @cached_property
     def _found(self) -> int:
         rows: Any = self.object_list
-        return int(rows.order_by()[: self.cap + 1].count())
+        if connections[rows.db].vendor != "postgresql":
+            rows = rows.order_by()
+        # PostgreSQL would begin with the oldest rows of the table, and may have to pass over
+        # millions; in the order of the pages it takes their index.
+        return int(rows[: self.cap + 1].count())
 
     @cached_property
     def count(self) -> int:
@@ -126,9 +151,12 @@ class UserFilter(_Filter):
 
 
 def _staff(using: str) -> Any:
-    """Return the pks of staff: a subquery where they are in that database, else a list."""
+    """Return the pks of staff: a list, found once a page; many a subquery, if in that database."""
     users = get_user_model()
     pks = users._default_manager.filter(is_staff=True).values_list("pk", flat=True)
+    found = list(pks[: _MAX_USERS_FOUND + 1])
+    if len(found) <= _MAX_USERS_FOUND:
+        return found
     return pks.using(using) if router.db_for_write(users) == using else list(pks)
 
 
@@ -138,7 +166,15 @@ class BrowserFilter(_Filter):
     choices_offered = tuple((name, name) for name in BROWSERS)
 
     def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return queryset.filter(Q(browser=value) | Q(browser__startswith=f"{value} "))
+        names = values_in_use(queryset, "browser")
+        if names is None:
+            return queryset.filter(Q(browser=value) | Q(browser__startswith=f"{value} "))
+        return queryset.filter(browser__in=[name for name in names if _is_version(name, value)])
+
+
+def _is_version(name: str, browser: str) -> bool:
+    """Tell whether "Firefox 149" is a "Firefox"; as a database that ignores case would."""
+    return f"{name} ".casefold().startswith(f"{browser} ".casefold())
 
 
 class SystemFilter(_Filter):
@@ -164,15 +200,35 @@ class KindFilter(_Filter):
         return queryset.filter(device=value)
 
 
+def values_in_use(rows: QuerySet[Any], name: str) -> list[str] | None:
+    """Return the different values of a column, read from the index that begins with it.
+
+    The database jumps from each to the next, where DISTINCT would read all rows. None where there
+    is no such index, or more values than `_MAX_VALUES`.
+    """
+    opts = rows.model._meta
+    if not any(index.fields[:1] == [name] for index in opts.indexes):
+        return None
+    connection = connections[rows.db]
+    table = connection.ops.quote_name(opts.db_table)
+    column = connection.ops.quote_name(opts.get_field(name).column)
+    with connection.cursor() as cursor:
+        cursor.execute(_JUMP.format(table=table, column=column, most=_MAX_VALUES))
+        found = [value for (value,) in cursor.fetchall()]
+    return found if len(found) <= _MAX_VALUES else None
+
+
 def matches(term: str, *, events: bool = False) -> Q:
     """Return what finds sessions by user, address, or session id in both its spellings.
 
     Arguments: `events` is true for what finds events of the history instead.
     """
-    found = Q(user_id__in=_users_like(term))
-    if pk := _pk_of(term):
+    pk, address = _pk_of(term), normal_ip(term)
+    # What is an id or an address may be all of a name, but no part of one: names have an index.
+    found = Q(user_id__in=_users_named(term) if pk or address else _users_like(term))
+    if pk:
         found |= Q(sid=sid_from_uuid(pk)) if events else Q(pk=pk)
-    if address := normal_ip(term):
+    if address:
         found |= Q(ip_address__in={address, stored_ip(address, get_config())} - {None})
     return found
 
@@ -180,9 +236,16 @@ def matches(term: str, *, events: bool = False) -> Q:
 def _pk_of(term: str) -> UUID | None:
     """Return the row's id for a sid as tokens or as tables write it."""
     try:
-        return uuid_from_sid(term) if len(term) == 22 else UUID(term)
+        pk = uuid_from_sid(term) if len(term) == 22 else UUID(term)
     except (BadToken, ValueError):
         return None
+    return pk if pk.version == 4 else None  # a name of 22 letters
+
+
+def _users_named(name: str) -> list[Any]:
+    users = get_user_model()
+    found = users._default_manager.filter(**{users.USERNAME_FIELD: name})
+    return list(found.values_list("pk", flat=True))
 
 
 def _users_like(term: str) -> list[Any]:

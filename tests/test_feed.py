@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from django_jwtsession import feed as feed_module
@@ -170,6 +172,47 @@ def test_expired_entries_are_forgotten(clock: Any) -> None:
     assert not feed.revoked("one", None, None)
     assert not feed._users
     assert feed.revoked("newest", None, None)
+
+
+@pytest.mark.parametrize("over", [1, 3], ids=["few", "most"])
+def test_what_is_over_is_taken_out_whatever_its_part(clock: Any, over: int) -> None:
+    ended = [entry(f"s:over{number}", age=7200, lives=10).subject[2:] for number in range(over)]
+    living = [entry(f"s:{number}", lives=86400).subject[2:] for number in range(2)]
+    feed = Feed()
+    feed.refresh()
+    assert feed._sessions.keys() == {*ended, *living}
+    clock.shift(3600)
+    feed.refresh()
+    assert feed._sessions.keys() == set(living)
+
+
+def test_longest_of_a_sessions_entries_counts(clock: Any) -> None:
+    entry("s:one", age=7200, lives=86400)
+    entry("s:one", age=7200, lives=10)
+    entry("s:newest")
+    feed = Feed()
+    feed.refresh()
+    clock.shift(3600)
+    assert revoked(feed, "one")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", None])
+def test_times_are_those_of_the_row_whatever_zone_the_database_keeps(
+    zone: str | None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if zone is None:
+        settings.USE_TZ = False
+        settings.TIME_ZONE = "America/New_York"
+    elif zone != "UTC":
+        if connection.vendor == "postgresql":
+            pytest.skip("keeps moments, whatever the zone")
+        monkeypatch.setattr(connection, "timezone", ZoneInfo(zone))
+    made = entry("s:one", age=7200.25)
+    made.refresh_from_db()
+    [line] = feed_module._lines(Revocation.objects.all())
+    assert line.created_at == pytest.approx(made.created_at.timestamp(), abs=0.002)
+    assert line.expires_at == pytest.approx(made.expires_at.timestamp(), abs=0.002)
+    assert line.expires_at == pytest.approx(time.time() + 3600, abs=5)
 
 
 @pytest.fixture

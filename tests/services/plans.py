@@ -1,4 +1,4 @@
-"""What a database says of how it finds the rows of a statement: PostgreSQL and MariaDB."""
+"""What a database says of how it finds the rows of a statement."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def scans(operation: Callable[[], Any]) -> list[Scan]:
 
     with connection.execute_wrapper(note):
         operation()
-    verbs = ("SELECT", "UPDATE", "DELETE")
+    verbs = ("SELECT", "UPDATE", "DELETE", "WITH")
     # The first of those that differ in nothing but their parameters.
     asked = {
         sql: params
@@ -40,7 +40,8 @@ def scans(operation: Callable[[], Any]) -> list[Scan]:
         if sql.startswith(verbs) and any(name in sql for name in TABLES)
     }
     assert asked, "the operation asked nothing of our tables"
-    explain = {"postgresql": _postgresql, "mysql": _mariadb}[connection.vendor]
+    vendors = {"postgresql": _postgresql, "mysql": _mariadb, "sqlite": _sqlite}
+    explain = vendors[connection.vendor]
     return [scan for sql, params in asked.items() for scan in explain(sql, params)]
 
 
@@ -67,8 +68,7 @@ def _postgresql(sql: str, params: Any) -> Iterator[Scan]:
 
 
 def _mariadb(sql: str, params: Any) -> Iterator[Scan]:
-    aliases = dict(re.findall(r"`(\w+)` (U\d+)\b", sql))
-    tables = {alias: table for table, alias in aliases.items()}
+    tables = _aliases(sql)
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {sql}", params)
         names = [column[0] for column in cursor.description]
@@ -77,6 +77,26 @@ def _mariadb(sql: str, params: Any) -> Iterator[Scan]:
         table = tables.get(line["table"], line["table"])
         if table in TABLES and line["type"] in {"ALL", "index"}:
             yield Scan(table, line["type"] == "index" or "LIMIT" in sql, f"{plan} {sql}")
+
+
+def _sqlite(sql: str, params: Any) -> Iterator[Scan]:
+    tables = _aliases(sql)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+        plan = [row[3] for row in cursor.fetchall()]
+    sorts = any("TEMP B-TREE FOR ORDER BY" in line for line in plan)
+    for line in plan:
+        verb, name, how = [*line.split(" ", 2), "", ""][:3]
+        table = tables.get(name, name)
+        # What is found by a range alone may be most of the table: fine in its order, not sorted.
+        if table in TABLES and (verb == "SCAN" or (verb == "SEARCH" and sorts and "=" not in how)):
+            yield Scan(table, "LIMIT" in sql and not sorts, f"{plan} {sql}")
+
+
+def _aliases(sql: str) -> dict[str, str]:
+    """Return the tables of a statement's subqueries by their aliases, as Django writes them."""
+    found = re.findall(r"[`\"](\w+)[`\"] (U\d+)\b", sql)
+    return {alias: table for table, alias in found}
 
 
 def reads_to_the_end(operation: Callable[[], Any]) -> list[Scan]:

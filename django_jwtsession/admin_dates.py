@@ -12,6 +12,7 @@ from typing import Any
 
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.db import DataError
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -24,7 +25,7 @@ _PARTS = ("year", "month", "day")
 
 
 class DrillDownList(ChangeList):
-    """A list of years that can be counted with; Django's answers 500 to others."""
+    """A list that takes only what the database can count with; Django's answers 500 to the rest."""
 
     def get_filters(self, request: HttpRequest) -> Any:
         year = self.params.get(f"{self.date_hierarchy}__year")
@@ -36,6 +37,12 @@ class DrillDownList(ChangeList):
         """Name the user first where all have none: PostgreSQL finds its index by that alone."""
         ordering = super().get_ordering(request, queryset)
         return ["user_id", *ordering] if self.params.get("user_is") == "nobody" else ordering
+
+    def get_results(self, request: HttpRequest) -> None:
+        try:
+            super().get_results(request)
+        except (DataError, OverflowError) as error:  # the id of a user beyond the column's range
+            raise IncorrectLookupParameters(error) from error
 
 
 def drill_down(cl: Any) -> dict[str, Any]:

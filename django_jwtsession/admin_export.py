@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import Any
@@ -25,6 +26,7 @@ _COLUMNS = (
     "os",
     "device",
     "user_agent",
+    "detail",
 )
 # What Excel and others begin a formula with, full-width forms and leading controls among them.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
@@ -82,6 +84,7 @@ def _lines(events: QuerySet[Any]) -> Iterator[str]:
             event.os,
             event.device,
             event.user_agent,
+            json.dumps(event.detail) if event.detail else "",
         )
         yield writer.writerow([_cell(value) for value in row])
 

@@ -35,9 +35,18 @@ from .admin_lists import (
 from .admin_stepup import FreshLoginAdminMixin
 from .cleanup import session_model
 from .conf import get_config
-from .listing import ENDS
+from .devices import describe, words
+from .feed import feed
+from .listing import BY_USER, ENDS, engine_model
 from .models import SessionEvent
 from .revocation import revoke_session
+
+_REASONS = {
+    BY_USER: _("ended on the page of the user's sessions"),
+    "admin": _("ended in the admin"),
+    "command": _("ended on the command line"),
+    "too many sessions": _("the user had too many sessions"),
+}
 
 
 class EventList(DrillDownList):
@@ -80,6 +89,8 @@ class SessionEventAdmin(FreshLoginAdminMixin):
         "user_agent",
         "ip_address",
         "sid",
+        "reason",
+        "login_device",
     )
     readonly_fields = fields
     actions = ("export_csv",)
@@ -149,6 +160,28 @@ class SessionEventAdmin(FreshLoginAdminMixin):
     def device_name(self, event: Any) -> str:
         return str(event.device_words) if event.user_agent or event.browser or event.os else ""
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave out what only some kinds of events have, where this one has it not."""
+        has: dict[Any, Any] = {
+            "reason": obj is not None and self.reason(obj),
+            "login_device": obj is not None and obj.kind == SessionEvent.Kind.TOKEN_REUSE,
+        }
+        return [name for name in super().get_fields(request, obj) if has.get(name, True)]
+
+    @admin.display(description=_("reason"))
+    def reason(self, event: Any) -> str:
+        """Why a session was ended; in the words of whoever called for it where they are no ours."""
+        reason = event.detail.get("reason", "")
+        return str(_REASONS.get(reason, reason))
+
+    @admin.display(description=_("device of the session"))
+    def login_device(self, event: Any) -> str:
+        """Of a copied cookie: the session's device and address, beside those of the copy."""
+        detail = event.detail
+        device = describe(detail.get("user_agent") or "")
+        parts = (words(device.browser, device.os), detail.get("ip_address"))
+        return ", ".join(part for part in parts if part)
+
     @admin.display(description=_("End session"))
     def end_link(self, event: Any) -> str:
         if not event.may_be_alive:
@@ -204,10 +237,18 @@ def _alive(events: Iterable[Any]) -> set[str]:
     One query for all: an EXISTS in that of the list is slow where many failed logins have no sid.
     """
     oldest = timezone.now() - timedelta(seconds=get_config().absolute_age)
-    logins = (one for one in events if one.kind == SessionEvent.Kind.LOGIN)
-    sids = {one.sid for one in logins if one.sid and one.created_at > oldest}
-    ends = SessionEvent.objects.filter(sid__in=sids, kind__in=ENDS)
-    return sids - set(ends.values_list("sid", flat=True))
+    events = [one for one in events if one.kind == SessionEvent.Kind.LOGIN]
+    logins = {one.sid: one for one in events if one.sid and one.created_at > oldest}
+    ends = SessionEvent.objects.filter(sid__in=logins, kind__in=ENDS).values_list("sid", flat=True)
+    alive = logins.keys() - set(ends)
+    if engine_model() is not None:
+        return alive
+    feed.refresh()  # without rows, the end of all of a user's sessions names none of them
+    return {sid for sid in alive if not _ended_with_all(logins[sid])}
+
+
+def _ended_with_all(login: Any) -> bool:
+    return feed.revoked(login.sid, str(login.user_id), login.created_at.timestamp())
 
 
 admin.site.register(SessionEvent, SessionEventAdmin)

@@ -193,7 +193,8 @@ class KindFilter(_Filter):
         ("desktop", _("computer")),
         ("phone", _("phone")),
         ("tablet", _("tablet")),
-        ("bot", _("program")),
+        ("tool", _("program")),
+        ("bot", _("crawler")),
     )
 
     def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:

@@ -19,7 +19,11 @@ _MAX_WORDS = 64
 
 @dataclass(frozen=True)
 class Device:
-    """A user agent in words: "Firefox 149", "Ubuntu", and "desktop", "phone", "tablet" or "bot"."""
+    """A user agent in words: "Firefox 149", "Ubuntu", and what kind of device it is.
+
+    The kind is "desktop", "phone", "tablet", "bot" (a crawler), "tool" (curl, a script, an app that
+    asks by itself), or "" where nobody can tell.
+    """
 
     browser: str = ""
     os: str = ""
@@ -107,13 +111,15 @@ def _describe(agent: str) -> Device:
     from ua_parser import parse
 
     result = parse(agent)
-    browser, os, device = result.user_agent, result.os, result.device
-    if device and device.family == "Spider":
-        return Device(_words(browser.family if browser else None, None), "", "bot")
+    browser = result.user_agent
+    family, version = (browser.family, browser.major) if browser else ("", None)
+    is_tool = _is_tool(agent)
+    if not is_tool and (_is_spider(result) or family.lower().endswith("bot")):
+        return Device(_words(family, None), "", "bot")
     return Device(
-        browser=_words(browser.family, browser.major) if browser else _product(agent),
-        os="iPadOS" if "iPad" in agent else _words(os.family if os else None, None),
-        kind=_kind(agent),
+        browser=_renamed(agent) or _words(family, version) or _product(agent),
+        os="iPadOS" if _is_ipad(agent) else _words(result.os.family if result.os else None, None),
+        kind="tool" if is_tool else _kind(agent),
     )
 
 
@@ -134,14 +140,17 @@ _NAMES = {
     "Chrome Mobile": "Chrome",
     "Chrome Mobile iOS": "Chrome",
     "Chrome Mobile WebView": "WebView",
+    "DuckDuckGo Mobile": "DuckDuckGo",
     "Edge Mobile": "Edge",
     "Firefox Mobile": "Firefox",
     "Firefox iOS": "Firefox",
     "HeadlessChrome": "Headless Chrome",
     "IE": "Internet Explorer",
+    "MiuiBrowser": "Mi Browser",
     "Mobile Safari": "Safari",
     "Mobile Safari UI/WKWebView": "WebView",
     "Opera Mobile": "Opera",
+    "Opera Touch": "Opera",
     # systems
     "Chrome OS": "ChromeOS",
     "Mac OS X": "macOS",
@@ -158,6 +167,16 @@ def _words(family: str | None, version: str | None) -> str:
     return f"{name} {version}"[:_MAX_WORDS] if version else name[:_MAX_WORDS]
 
 
+# Browsers that ua-parser takes for the Chrome that they are made of, and Android's own programs.
+_find_renamed = re.compile(r"\b(Dalvik|HuaweiBrowser|Vivaldi)/(\d+)", re.ASCII).search
+_RENAMED = {"HuaweiBrowser": "Huawei Browser"}
+
+
+def _renamed(agent: str) -> str:
+    match = _find_renamed(agent)
+    return _words(_RENAMED.get(match[1], match[1]), match[2]) if match else ""
+
+
 _match_product = re.compile(r"(?!Mozilla)([A-Za-z][\w.-]*)/(\d+)", re.ASCII).match
 
 
@@ -167,10 +186,39 @@ def _product(agent: str) -> str:
     return _words(match[1], match[2]) if match else ""
 
 
+# Browsers for people say "Mozilla" first, or "Opera"; crawlers say what they are.
+_match_person = re.compile(r"Mozilla|Opera|Lynx|w3m|ELinks|Links", re.ASCII).match
+_find_crawler = re.compile(
+    r"bot\b|bot[/-]|crawl|spider|slurp|externalhit|archiver|preview", re.ASCII | re.IGNORECASE
+).search
+
+
+def _is_tool(agent: str) -> bool:
+    """Tell whether a program asks that somebody has written or called: no browser, no crawler."""
+    if "PowerShell/" in agent:
+        return True
+    return bool(_product(agent)) and not _match_person(agent) and not _find_crawler(agent)
+
+
+def _is_spider(result: Any) -> bool:
+    return bool(result.device and result.device.family == "Spider")
+
+
+def _is_ipad(agent: str) -> bool:
+    """Tell an iPad, also where it asks for desktop pages: there its browsers say "Macintosh".
+
+    Safari says nothing else then, and is a Mac's.
+    """
+    on_ios = any(name in agent for name in ("CriOS/", "FxiOS/", "EdgiOS/", "OPiOS/", "OPT/"))
+    return "iPad" in agent or (on_ios and "Macintosh" in agent)
+
+
 def _kind(agent: str) -> str:
-    if "iPad" in agent or ("Android" in agent and "Mobile" not in agent):
+    if "Opera Mini" in agent or "iPhone" in agent:
+        return "phone"
+    if _is_ipad(agent) or ("Android" in agent and "Mobile" not in agent):
         return "tablet"
-    if "Mobi" in agent or "iPhone" in agent:
+    if "Mobi" in agent:
         return "phone"
     names = ("Windows", "Macintosh", "X11", "Linux")
     return "desktop" if any(name in agent for name in names) else ""

@@ -38,6 +38,12 @@ class SessionsView(LoginRequiredMixin, ListView):  # type: ignore[type-arg]
     def get_queryset(self) -> Any:
         return listing.sessions_of(self.request)
 
+    def paginate_queryset(self, queryset: Any, page_size: int) -> Any:
+        """Show the last page where the one asked for has gone with its sessions."""
+        paginator = self.get_paginator(queryset, page_size)
+        page = paginator.get_page(self.request.GET.get(self.page_kwarg))
+        return paginator, page, page.object_list, page.has_other_pages()
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(others=len(self.object_list) - 1, **kwargs)
 
@@ -74,7 +80,13 @@ class EndSessionView(SameSiteMixin, LoginRequiredMixin, View):
             raise Http404
         text = _("The session was ended: %(device)s.") % {"device": ended.words}
         messages.success(request, text, fail_silently=True)
-        return HttpResponseRedirect(resolve_url(self.success_url))
+        return HttpResponseRedirect(self.get_success_url())
+
+    def get_success_url(self) -> str:
+        """Return the list, at the page that the form was on."""
+        url, page = resolve_url(self.success_url), self.request.POST.get("page", "")
+        is_number = page.isascii() and page.isdigit() and len(page) < 5
+        return f"{url}?page={page}" if is_number and "?" not in url else url
 
     def handle_no_permission(self) -> Any:
         return redirect_to_login(resolve_url(self.success_url))  # this address has no page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.utils import timezone
 
 from django_jwtsession.admin import SessionAdmin, SessionsLinkMixin
 from django_jwtsession.models import Session, SessionEvent
+from django_jwtsession.revocation import revoke_user_sessions
 from django_jwtsession.sids import new_sid, uuid_from_sid
 
 from . import urls
@@ -157,6 +159,34 @@ def test_login_line_ends_its_session_once_that_is_confirmed(engine: str) -> None
     assert f'href="{url}"' not in page.content.decode()
     staff.post(url)
     assert "That session has ended already." in text(staff.get(LIST))
+
+
+def test_logins_that_ended_with_all_of_their_user_are_not_offered(engine: str) -> None:
+    staff = browser(UserFactory(username="root", admin=True))
+    ada = browser(UserFactory(username="ada"))
+    url = end_url(ada)
+    revoke_user_sessions(User.objects.get(username="ada"))
+    assert f'href="{url}"' not in staff.get(LIST).content.decode()
+    staff.post(url)
+    assert "That session has ended already." in text(staff.get(LIST))
+    again = browser(User.objects.get(username="ada"))
+    assert f'href="{end_url(again)}"' in staff.get(LIST).content.decode()
+
+
+def test_event_tells_why_a_session_ended_and_who_held_the_copied_one(staff: Client) -> None:
+    ended = event("revoked", detail={"reason": "too many sessions"})
+    assert "the user had too many sessions" in text(staff.get(f"{LIST}{ended.pk}/change/"))
+    of_site = event("revoked", detail={"reason": "moved <b>away</b>"})
+    page = staff.get(f"{LIST}{of_site.pk}/change/").content.decode()
+    assert "moved &lt;b&gt;away&lt;/b&gt;" in page
+    copied = event("token_reuse", detail={"ip_address": "192.0.2.9", "user_agent": LINUX})
+    page = text(staff.get(f"{LIST}{copied.pk}/change/"))
+    assert "Device of the session: Firefox 149 on Ubuntu, 192.0.2.9" in page
+    (row,) = export(staff, copied)
+    assert json.loads(row["detail"]) == copied.detail
+    page = text(staff.get(f"{LIST}{event().pk}/change/"))
+    assert "Reason" not in page
+    assert "Device of the session" not in page
 
 
 def test_ending_ones_own_session_says_so_and_signs_out(engine: str) -> None:

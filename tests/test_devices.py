@@ -96,7 +96,31 @@ AGENTS = [
         "Android",
         "phone",
     ),
+    (chrome(ANDROID, MOBILE, " OPR/92.0.0.0"), "Opera 92", "Android", "phone"),
+    (chrome(ANDROID, MOBILE, " Vivaldi/7.5"), "Vivaldi 7", "Android", "phone"),
+    (chrome(ANDROID, MOBILE, " Ddg/14"), "DuckDuckGo 14", "Android", "phone"),
+    (
+        f"Mozilla/5.0 (Linux; Android 12; HarmonyOS; NOH-NX9) {BLINK} Chrome/114.0.5735.196"
+        f" HuaweiBrowser/15.0.4 {MOBILE}",
+        "Huawei Browser 15",
+        "Android",
+        "phone",
+    ),
+    (
+        "Opera/9.80 (Android; Opera Mini/62.0.2254/191.303; U; en) Presto/2.12.423 Version/12.16",
+        "Opera Mini 62",
+        "Android",
+        "phone",
+    ),
+    # a phone whose maker's name ends like a crawler's
+    (chrome("Linux; Android 11; CUBOT NOTE 20", MOBILE), "Chrome 149", "Android", "phone"),
     # iOS and iPadOS
+    (
+        f"Mozilla/5.0 ({IPHONE}) {WEBKIT} Version/18.6 Mobile/15E148 Safari/604.1 OPT/5.6.0",
+        "Opera 5",
+        "iOS",
+        "phone",
+    ),
     (
         f"Mozilla/5.0 ({IPHONE}) {WEBKIT} Version/26.1 Mobile/15E148 Safari/604.1",
         "Safari 26",
@@ -140,11 +164,66 @@ AGENTS = [
         "iPadOS",
         "tablet",
     ),
+    # iPads that ask for desktop pages: Safari is a Mac's, the others say where they are
+    (
+        f"Mozilla/5.0 ({MAC}) {WEBKIT} CriOS/149 Version/11.1.1 Safari/605.1.15",
+        "Chrome 149",
+        "iPadOS",
+        "tablet",
+    ),
+    (
+        f"Mozilla/5.0 ({MAC}) {WEBKIT} CriOS/149.0.7000.50 Version/26.0 Mobile/15E148 Safari/604.1",
+        "Chrome 149",
+        "iPadOS",
+        "tablet",
+    ),
+    (
+        f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15) {WEBKIT} FxiOS/149.0 Safari/605.1.15",
+        "Firefox 149",
+        "iPadOS",
+        "tablet",
+    ),
+    (
+        f"Mozilla/5.0 ({MAC}) {WEBKIT} Version/26.0 EdgiOS/149.0.0.0 Safari/605.1.15",
+        "Edge 149",
+        "iPadOS",
+        "tablet",
+    ),
+    # apps that show pages
+    (
+        f"Mozilla/5.0 ({IPHONE}) {WEBKIT} Mobile/22G86 Instagram 390.0.0.28.85 (iPhone14,5;"
+        " iOS 18_6; en_US; en; scale=3.00; 1170x2532; 1)",
+        "Instagram 390",
+        "iOS",
+        "phone",
+    ),
+    (
+        f"Mozilla/5.0 (Linux; Android 14; SM-S918B Build/UP1A; wv) {BLINK} Version/4.0"
+        f" Chrome/149.0.7000.10 {MOBILE} [FB_IAB/FB4A;FBAV/480.0.0.30.109;]",
+        "Facebook 480",
+        "Android",
+        "phone",
+    ),
+    (f"Mozilla/5.0 ({IPAD}) {WEBKIT} Mobile/15E148", "WebView", "iPadOS", "tablet"),
     # programs
-    ("curl/8.5.0", "curl 8", "", ""),
-    ("python-requests/2.32.3", "Python Requests 2", "", ""),
-    ("python-httpx/0.28.1", "python-httpx 0", "", ""),
-    ("okhttp/4.12.0", "okhttp 4", "", ""),
+    ("curl/8.5.0", "curl 8", "", "tool"),
+    ("Wget/1.21.4", "Wget 1", "", "tool"),
+    ("python-requests/2.32.3", "Python Requests 2", "", "tool"),
+    ("python-httpx/0.28.1", "python-httpx 0", "", "tool"),
+    ("Python-urllib/3.12", "Python-urllib 3", "", "tool"),
+    ("okhttp/4.12.0", "okhttp 4", "", "tool"),
+    ("Go-http-client/1.1", "Go-http-client 1", "", "tool"),
+    ("Java/17.0.10", "Java 17", "", "tool"),
+    ("PostmanRuntime/7.43.0", "PostmanRuntime 7", "", "tool"),
+    ("Dalvik/2.1.0 (Linux; U; Android 14; Pixel 8 Build/AP1A)", "Dalvik 2", "Android", "tool"),
+    ("MyApp/42 CFNetwork/1568.300.101 Darwin/24.2.0", "MyApp 42", "iOS", "tool"),
+    (
+        "Mozilla/5.0 (Windows NT; Windows NT 10.0; en-US) WindowsPowerShell/5.1.22621.4391",
+        "WindowsPowerShell 5",
+        "Windows",
+        "tool",
+    ),
+    # crawlers
     (
         "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
         "Googlebot",
@@ -167,8 +246,17 @@ AGENTS = [
         "",
         "bot",
     ),
+    (
+        f"Mozilla/5.0 ({MAC}) {WEBKIT} Version/13.1.1 Safari/605.1.15"
+        " (Applebot/0.1; +http://www.apple.com/go/applebot)",
+        "Applebot",
+        "",
+        "bot",
+    ),
+    ("Twitterbot/1.0", "Twitterbot", "", "bot"),
     # nothing that could be named
     ("", "", "", ""),
+    ("Mozilla/5.0", "", "", ""),
     ("\x00\x01 \x7f" * 2500, "", "", ""),
     ("A" * 10_000, "", "", ""),
 ]

@@ -54,6 +54,11 @@ class AsyncPage(FreshLoginMixin, View):
         return HttpResponse("async page")
 
 
+class Unguarded(View):
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse("unguarded")
+
+
 def data(request: HttpRequest) -> HttpResponse:
     """Show and fill a session."""
     session: Any = request.session
@@ -73,11 +78,12 @@ urlpatterns = [
     path("later/", later),
     path("page/", Page.as_view()),
     path("apage/", AsyncPage.as_view()),
+    path("class/", fresh_login(max_age=60)(Unguarded.as_view())),
     path("data/", data),
     path("out/", out),
     *urls.urlpatterns,
 ]
-PAGES = ["/minute/7/", "/later/", "/page/", "/apage/"]
+PAGES = ["/minute/7/", "/later/", "/page/", "/apage/", "/class/"]
 
 
 @pytest.fixture(autouse=True)

@@ -157,7 +157,28 @@ def test_many_sessions_come_in_pages_with_this_device_on_the_first(
     last = client.get(PAGE, {"page": 3})
     assert len(last.context["sessions"]) == 6
     assert "This device" not in text(last)
-    assert client.get(PAGE, {"page": 4}).status_code == 404
+
+
+def test_ending_one_comes_back_to_its_page_or_to_the_last_that_is_left(db_engine: None) -> None:
+    user = UserFactory()
+    client = browser(user)
+    SessionFactory.create_batch(20, user=user)
+    page = client.get(PAGE, {"page": 2})
+    [oldest] = page.context["sessions"]
+    assert '<input type="hidden" name="page" value="2">' in page.content.decode()
+
+    back = end(client, oldest.sid, data={"page": "2"})
+
+    assert back.headers["Location"] == f"{PAGE}?page=2"
+    assert len(client.get(back.headers["Location"]).context["sessions"]) == 20
+
+
+@pytest.mark.parametrize("page", ["", "x", "-1", "2&next=//evil.example", "9" * 5000, "²"])
+def test_page_to_come_back_to_is_a_number_or_nothing(db_engine: None, page: str) -> None:
+    user = UserFactory()
+    client = browser(user)
+    other = SessionFactory(user=user)
+    assert end(client, other.sid, data={"page": page}).headers["Location"] == PAGE
 
 
 def test_words_of_a_browser_are_text_and_not_markup(db_engine: None) -> None:

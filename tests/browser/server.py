@@ -94,15 +94,18 @@ def serve(
     engine: str,
     certificate: Path | None = None,
     frozen_at: float | None = None,
+    templates: Path | None = None,
 ) -> Iterator[Site]:
     """Serve the example on a free port: with `certificate` as in production, else as the demo.
 
-    Arguments: with `frozen_at` (Unix time) the server's clock stands still.
+    Arguments: with `frozen_at` (Unix time) the server's clock stands still; `templates` is a folder
+    of the site's own.
     """
     environment = _environment(database) | {
         "SESSION_BACKEND": engine,
         "DEBUG": "0" if certificate else "1",
         "BROWSER_CLOCK": str(frozen_at or ""),
+        "BROWSER_TEMPLATES": str(templates or ""),
     }
     scheme = "https" if certificate else "http"
     log = database.with_suffix(".log")

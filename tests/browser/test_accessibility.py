@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from .scene import PAGES, Scene
-from .visits import DESKTOP, PHONE, assert_fits
+from .visits import DESKTOP, PHONE, assert_fits, speak
 
 # Of Django's admin itself: links in another colour only, a search box whose label is a picture.
 _DJANGOS = [[".breadcrumbs"], [".small"], ["#searchbar"], ["#user_form"]]
@@ -28,6 +28,21 @@ def test_axe_finds_nothing_and_the_page_fits(scene: Scene, name: str):
                 found[f"{name}, {scheme}, {width}"] = violations
 
     assert not found
+
+
+@pytest.mark.parametrize("language", ["de", "fr", "es"])
+def test_pages_fit_in_every_language(scene: Scene, language: str):
+    for name in PAGES:
+        page = scene.show(name)
+        speak(page, language)
+        try:
+            page.reload()
+            assert page.locator("html").get_attribute("lang") == language
+            for size in (PHONE, DESKTOP):
+                page.set_viewport_size(size)
+                assert_fits(page)
+        finally:
+            speak(page, "en")
 
 
 def axe(page: Page) -> list[str]:

@@ -142,6 +142,27 @@ def has_many_sessions(site: Site, user: str, number: int) -> None:
     site.insert("django_jwtsession_session", *copies)
 
 
+LONG = "w" * 140
+
+
+def test_long_names_and_devices_stay_in_the_window(site: Site, profile: NewProfile):
+    user = site.new_user(LONG)
+    log_in(profile(user_agent=f"{LONG}/1"), user)
+    page = log_in(profile(viewport=PHONE), user, to="/sessions/")
+    for path in ("/confirm/", "/sessions/history/", "/sessions/"):
+        page.goto(path)
+        assert_fits(page)
+    card(page, "w" * 60).get_by_role("button").click()
+    expect(page.get_by_role("status")).to_contain_text("w" * 60)
+    assert_fits(page)
+
+    [row] = site.sql("SELECT id FROM auth_user WHERE username = ?", user)
+    staff = log_in(profile(viewport=PHONE), site.new_user(staff=True), to="/admin/")
+    for path in ("user/{}/end/", "confirm-login/"):
+        staff.goto("/admin/django_jwtsession/session/" + path.format(row["id"]))
+        assert_fits(staff)
+
+
 def test_300_sessions_stand_on_pages_that_fit(site: Site, profile: NewProfile):
     user = site.new_user()
     page = log_in(profile(), user)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from .server import PASSWORD
@@ -29,6 +31,13 @@ def log_in(page: Page, user: str, to: str = "/profile") -> Page:
 def press(page: Page, button: str) -> None:
     """Press a button of the page itself, not one of the navigation."""
     page.get_by_role("main").get_by_role("button", name=button, exact=True).click()
+
+
+def speak(page: Page, language: str) -> None:
+    """Let the site speak a language from now on."""
+    host = urlsplit(page.url).hostname
+    cookie = {"name": "django_language", "value": language, "domain": host, "path": "/"}
+    page.context.add_cookies([cookie])  # type: ignore[list-item]
 
 
 def card(page: Page, words: str) -> Locator:

@@ -11,15 +11,16 @@ import logging
 import os
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, connections, router
-from django.db.models import Field, Func
+from django.db import DatabaseError, router
 
 from .cleanup import in_test_environment
 from .conf import Config, get_config
+from .feed_lines import Line
+from .feed_lines import read_lines as _lines
 from .times import to_datetime
 
 logger = logging.getLogger("django_jwtsession")
@@ -29,13 +30,7 @@ _LOOK_BACK = timedelta(seconds=10)
 _LONG_LOOK_BACK = timedelta(minutes=15)
 _LONG_LOOK_BACK_EVERY = 60.0
 _BATCH = 10_000
-
-# Unix time of a column that holds UTC, in the words of each database.
-_UNIX_TIME = {
-    "postgresql": "EXTRACT(EPOCH FROM %(expressions)s)::float8",
-    "mysql": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', %(expressions)s) / 1e6",
-    "sqlite": "((julianday(%(expressions)s) - 2440587.5) * 86400)",
-}
+_MOST_IDS = 1000
 
 # In the place of a user's pk: the sessions of all users.
 EVERYONE = "*"
@@ -57,18 +52,6 @@ class UserEntry(NamedTuple):
     keep_sid: str
 
 
-class _Line(NamedTuple):
-    """A row of Revocation; times are Unix times."""
-
-    pk: int
-    subject: str
-    before: float | None
-    keep_sid: str
-    reason: str
-    created_at: float
-    expires_at: float
-
-
 class Feed:
     """The entries that this process knows. One instance a process: `feed`."""
 
@@ -88,6 +71,8 @@ class Feed:
         # What ended in the last minute: until when that counts, and whether by moving.
         self._recent: dict[str, tuple[float, bool]] = {}
         self._watermark: datetime | None = None
+        # The ids of entries that were read, as far as the polls look back.
+        self._read_ids: set[int] = set()
         self._asked_at = self._next_ask = self._next_long_look = self._next_purge = float("-inf")
         self._outage = False
 
@@ -262,15 +247,20 @@ class Feed:
             self._watermark = to_datetime(newest) if newest else None
             self._next_long_look = started + _LONG_LOOK_BACK_EVERY
             return asked_at
-        since = self._watermark - _LOOK_BACK
-        if started >= self._next_long_look:
-            since = self._watermark - _LONG_LOOK_BACK
+        long_look = started >= self._next_long_look
+        since = self._watermark - (_LONG_LOOK_BACK if long_look else _LOOK_BACK)
+        if long_look:
             self._next_long_look = started + _LONG_LOOK_BACK_EVERY
             self._purge()
-        lines = _lines(entries.filter(created_at__gte=since))
-        self._take(lines)
-        newest = max((line.created_at for line in lines), default=0.0)
-        self._watermark = max(self._watermark, to_datetime(newest))
+        # Their ids alone: nearly all that a look back finds is known already.
+        found = set(entries.filter(created_at__gte=since).values_list("pk", flat=True))
+        new = list(found - self._read_ids)
+        for start in range(0, len(new), _MOST_IDS):
+            lines = _lines(entries.filter(pk__in=new[start : start + _MOST_IDS]))
+            self._take(lines)
+            newest = max((line.created_at for line in lines), default=0.0)
+            self._watermark = max(self._watermark, to_datetime(newest))
+        self._read_ids = found if long_look else self._read_ids | found
         return started
 
     def _load_all(self, entries: Any) -> tuple[float, float]:
@@ -280,16 +270,18 @@ class Feed:
         asked for: the first may have been long before.
         """
         last, newest = 0, 0.0
+        recent = time.time() - _LONG_LOOK_BACK.total_seconds()
         while True:
             asked_at = time.time()
             lines = _lines(entries.filter(pk__gt=last)[:_BATCH])
             self._take(lines)
+            self._read_ids.update(line.pk for line in lines if line.created_at >= recent)
             newest = max([newest, *(line.created_at for line in lines)])
             if len(lines) < _BATCH:
                 return newest, asked_at
             last = lines[-1].pk
 
-    def _take(self, lines: list[_Line]) -> None:
+    def _take(self, lines: list[Line]) -> None:
         long_ago = time.time() - _RECENT
         sessions = []
         for line in lines:
@@ -333,24 +325,6 @@ class Feed:
             return
         for sid in over:
             del self._sessions[sid]
-
-
-def _lines(entries: Any) -> list[_Line]:
-    """Return the lines of a queryset.
-
-    The database counts the seconds, where its times are UTC: to make two datetimes of each line
-    takes three times as long as all the rest.
-    """
-    *columns, created_at, expires_at = _Line._fields
-    connection = connections[entries.db]
-    template = _UNIX_TIME.get(connection.vendor)
-    if template is None or connection.timezone != UTC:  # None where USE_TZ is off
-        rows = entries.values_list(*_Line._fields)
-        return [_Line._make([*row[:-2], *(at.timestamp() for at in row[-2:])]) for row in rows]
-    times = [
-        Func(name, template=template, output_field=Field()) for name in (created_at, expires_at)
-    ]
-    return list(map(_Line._make, entries.values_list(*columns, *times)))
 
 
 def _interval() -> float:

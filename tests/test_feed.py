@@ -111,6 +111,47 @@ def test_database_is_asked_once_an_interval(clock: Any, django_assert_num_querie
         feed.refresh()
 
 
+def test_poll_reads_an_entry_once(clock: Any, django_assert_num_queries: Any) -> None:
+    entry("s:first")
+    feed = Feed()
+    feed.refresh()
+    entry("s:one")
+    for wait, queries in ((1, 2), (1, 1), (61, 1), (1, 1)):
+        clock.shift(wait)
+        with django_assert_num_queries(queries):
+            feed.refresh()
+    assert feed.revoked("one", None, None)
+
+
+def test_many_new_entries_are_read_in_parts(
+    monkeypatch: pytest.MonkeyPatch, clock: Any, django_assert_num_queries: Any
+) -> None:
+    monkeypatch.setattr(feed_module, "_MOST_IDS", 2)
+    entry("s:first")
+    feed = Feed()
+    feed.refresh()
+    for number in range(5):
+        entry(f"s:{number}")
+    clock.shift(1)
+    with django_assert_num_queries(4):
+        feed.refresh()
+    assert all(feed.revoked(str(number), None, None) for number in range(5))
+
+
+def test_entry_that_becomes_visible_late_is_read(clock: Any) -> None:
+    """It was written before others that were read, and committed after them."""
+    entry("s:known", age=1)
+    feed = Feed()
+    feed.refresh()
+    for age in (9, 14 * 60):
+        entry(f"s:{age}", age=age)
+    clock.shift(1)
+    assert revoked(feed, "9")
+    assert not revoked(feed, "840")
+    clock.shift(61)
+    assert revoked(feed, "840")
+
+
 def test_new_entry_is_known_within_the_interval(clock: Any) -> None:
     feed = Feed()
     assert not revoked(feed, "one")

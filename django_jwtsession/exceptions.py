@@ -32,7 +32,7 @@ class BadToken(JWTSessionError):
     """A token is refused. ``reason`` says why; the message never holds a part of the token."""
 
     def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.value)
+        super().__init__(str(reason))
         self.reason = reason
 
 

@@ -41,18 +41,18 @@ class Limit(NamedTuple):
 
 
 LIMITS = {
-    ("cookie", "untouched"): Limit(0, 9, 34),
-    ("cookie", "read"): Limit(0, 50, 84),
-    ("cookie", "write"): Limit(0, 93, 153),
-    ("cookie", "forged"): Limit(0, 33, 136),
-    ("hybrid", "untouched"): Limit(0, 9, 34),
-    ("hybrid", "read"): Limit(0, 45, 78),
-    ("hybrid", "write"): Limit(1, 155, 335),
-    ("hybrid", "forged"): Limit(0, 34, 137),
-    ("db", "untouched"): Limit(0, 9, 34),
-    ("db", "read"): Limit(1, 52, 181),
-    ("db", "write"): Limit(2, 106, 369),
-    ("db", "forged"): Limit(0, 33, 136),
+    ("cookie", "untouched"): Limit(0, 9, 33),
+    ("cookie", "read"): Limit(0, 37, 70),
+    ("cookie", "write"): Limit(0, 88, 145),
+    ("cookie", "forged"): Limit(0, 34, 131),
+    ("hybrid", "untouched"): Limit(0, 9, 33),
+    ("hybrid", "read"): Limit(0, 30, 62),
+    ("hybrid", "write"): Limit(1, 123, 271),
+    ("hybrid", "forged"): Limit(0, 35, 132),
+    ("db", "untouched"): Limit(0, 9, 33),
+    ("db", "read"): Limit(1, 48, 172),
+    ("db", "write"): Limit(2, 96, 330),
+    ("db", "forged"): Limit(0, 34, 131),
 }
 
 

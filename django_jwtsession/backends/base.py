@@ -287,16 +287,17 @@ class TokenSession(SessionBase):
     def _log(self, reason: Reason) -> None:
         if logger.isEnabledFor(logging.WARNING):
             # Anybody can cause it at will: no look for the caller, a fifth of the work.
+            code = str(reason)  # not reason.value, which is a function in Python
             record = logger.makeRecord(
                 logger.name,
                 logging.WARNING,
                 __file__,
                 0,
                 "Session token refused: %s",
-                (reason.value,),
+                (code,),
                 None,
                 "_log",
-                {"reason": reason.value},
+                {"reason": code},
             )
             logger.handle(record)
 

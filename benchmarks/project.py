@@ -111,7 +111,10 @@ ENGINES = {
 
 
 def configure(engine: Engine, database_url: str, redis_url: str, asgi: bool) -> None:
-    """Set Django up for `engine`. A database URL ends in ?durable to wait for the disk."""
+    """Set Django up for `engine`.
+
+    A database URL ends in ?durable to wait for the disk, in ?prepared to prepare statements.
+    """
     settings.configure(
         SECRET_KEY="a-benchmark-has-no-secrets-but-needs-a-key-of-this-length",
         USE_TZ=True,
@@ -138,8 +141,11 @@ def _database(url: str, asgi: bool) -> dict[str, Any]:
     kept = {"CONN_MAX_AGE": 0 if asgi else None}
     if parts.scheme == "sqlite":
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": parts.path, **kept}
+    flags = parts.query.split("&")
     # A disk's fsync takes 0.2 to 8 ms, the same for every engine, and is most of the noise.
-    options = {} if parts.query == "durable" else {"options": "-c synchronous_commit=off"}
+    options: dict[str, Any] = {} if "durable" in flags else {"options": "-c synchronous_commit=off"}
+    if "prepared" in flags:  # the server keeps the plans of statements; see docs/performance.md
+        options |= {"server_side_binding": True, "prepare_threshold": 1}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.path.lstrip("/"),

@@ -21,7 +21,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .admin_dates import DrillDownList
-from .admin_ending import EndingMixin, end_user_url, own_pk
+from .admin_ending import EndingMixin, end_user_url, is_of_what_is_deleted, own_pk
 from .admin_history import SessionEventAdmin
 from .admin_lists import (
     ADMIN_CSS,
@@ -116,7 +116,13 @@ class SessionAdmin(EndingMixin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_revoke_permission(request, obj)
+        """As for ending; with a user go their sessions, whoever may delete the user."""
+        may = self.has_revoke_permission(request, obj)
+        return may or is_of_what_is_deleted(request, self.model)
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        may = self.has_revoke_permission(request)
+        return {**super().get_model_perms(request), "delete": may}
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Refuse to filter by the data: who may try values finds out what it is."""

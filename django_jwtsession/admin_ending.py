@@ -152,6 +152,17 @@ def may_end(request: HttpRequest, model: Any) -> bool:
     return any(request.user.has_perm(f"{opts.app_label}.{name}") for name in codenames)
 
 
+def is_of_what_is_deleted(request: HttpRequest, model: Any) -> bool:
+    """Tell whether this page deletes what rows of the model belong to, such as a user.
+
+    They go along then, and it takes no permission of their own: Django would refuse it otherwise.
+    """
+    match, opts = request.resolver_match, model._meta
+    page = (match.url_name or "") if match is not None else ""
+    own = page.startswith(f"{opts.app_label}_{opts.model_name}_")
+    return page.endswith(("_delete", "_changelist")) and not own
+
+
 def end_user_url(request: HttpRequest, site: str, user_id: Any) -> str:
     """Return the page that ends all sessions of a user, "" for who may not, or where none is.
 

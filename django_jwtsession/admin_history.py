@@ -21,7 +21,14 @@ from django.utils.translation import gettext_lazy as _
 
 from . import admin_export
 from .admin_dates import DrillDownList
-from .admin_ending import ask, end_user_url, ended_already, may_end, way_back
+from .admin_ending import (
+    ask,
+    end_user_url,
+    ended_already,
+    is_of_what_is_deleted,
+    may_end,
+    way_back,
+)
 from .admin_lists import (
     ADMIN_CSS,
     BrowserFilter,
@@ -110,9 +117,7 @@ class SessionEventAdmin(FreshLoginAdminMixin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody deletes events; with a user goes their history, whoever may delete the user."""
-        match = request.resolver_match
-        page = (match.url_name or "") if match is not None else ""
-        return page.endswith(("_delete", "_changelist")) and not page.startswith(self._name(""))
+        return is_of_what_is_deleted(request, self.model)
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
         return {**super().get_model_perms(request), "delete": False}

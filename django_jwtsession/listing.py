@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
@@ -77,11 +78,9 @@ def sessions_of(request: HttpRequest) -> list[Listed]:
 
 def end_session(request: HttpRequest, sid: str) -> Listed | None:
     """End a session of the request's user; return it, None where there is no such session."""
-    try:
-        pk = uuid_from_sid(sid)
-    except (BadToken, ValueError):  # a letter that no sid has
+    pk, model = _pk_of(sid), _model(request)
+    if pk is None:
         return None
-    model = _model(request)
     if model is None:
         found = {one.sid: one for one in _own_history(request)}.get(sid)
         if found is not None:
@@ -92,6 +91,14 @@ def end_session(request: HttpRequest, sid: str) -> Listed | None:
     if row is None or not rows.revoke(by=request.user, reason=BY_USER):
         return None
     return _of_row(row, "")
+
+
+def was_of_user(request: HttpRequest, sid: str) -> bool:
+    """Tell whether the history has a session of this id that was the request's user's."""
+    if _pk_of(sid) is None:
+        return False
+    events = SessionEvent.objects.using(router.db_for_write(SessionEvent))
+    return events.filter(user=request.user.pk, sid=sid).exists()
 
 
 def number_of(user: Any) -> int:
@@ -108,6 +115,13 @@ def engine_model() -> Any:
     get_model_class = getattr(store, "get_model_class", None)
     model = None if get_model_class is None else get_model_class()
     return model if model is not None and issubclass(model, AbstractSession) else None
+
+
+def _pk_of(sid: str) -> UUID | None:
+    try:
+        return uuid_from_sid(sid)
+    except (BadToken, ValueError):  # a letter that no sid has
+        return None
 
 
 def _model(request: HttpRequest) -> Any:

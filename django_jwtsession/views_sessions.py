@@ -76,10 +76,13 @@ class EndSessionView(SameSiteMixin, LoginRequiredMixin, View):
         if sid == getattr(request.session, "sid", None):
             return leave(request, _("You have been signed out."))
         ended = listing.end_session(request, sid)
-        if ended is None:
+        if ended is not None:
+            text = _("The session was ended: %(device)s.") % {"device": ended.words}
+            messages.success(request, text, fail_silently=True)
+        elif listing.was_of_user(request, sid):  # a double click, a page that is old
+            messages.info(request, _("That session has ended already."), fail_silently=True)
+        else:
             raise Http404
-        text = _("The session was ended: %(device)s.") % {"device": ended.words}
-        messages.success(request, text, fail_silently=True)
         return HttpResponseRedirect(self.get_success_url())
 
     def get_success_url(self) -> str:

@@ -130,12 +130,33 @@ def test_nothing_can_be_added_changed_or_deleted(staff: Client) -> None:
     assert SessionEvent.objects.filter(pk=login.pk).exists()
 
 
-def test_user_with_a_history_can_be_deleted(staff: Client) -> None:
+@pytest.mark.parametrize("selected", [False, True])
+def test_who_may_delete_a_user_may_do_so_with_sessions_and_history(selected: bool) -> None:
+    staff = staff_with("view_user", "delete_user")
     user = UserFactory()
     event(user=user)
-    url = f"/admin/auth/user/{user.pk}/delete/"
-    assert staff.post(url, {"post": "yes"}).headers["Location"] == "/admin/auth/user/"
+    session = SessionFactory(user=user)
+    url = "/admin/auth/user/" + ("" if selected else f"{user.pk}/delete/")
+    data = {"action": "delete_selected", "_selected_action": [user.pk], "post": "yes"}
+    assert staff.post(url, data).status_code == 302
     assert not User.objects.filter(pk=user.pk).exists()
+    assert not Session.objects.filter(pk=session.pk).exists()
+
+
+def test_pages_of_users_link_no_list_that_is_closed() -> None:
+    """That deleting a user takes no permission for sessions opens nothing else."""
+    staff = staff_with("view_user", "delete_user", "view_sessionevent")
+    user = UserFactory()
+    session = SessionFactory(user=user)
+    for url in ("/admin/auth/user/", f"/admin/auth/user/{user.pk}/delete/"):
+        page = staff.get(url).content.decode()
+        assert f'href="{LIST}"' in page
+        assert 'href="/admin/django_jwtsession/session/"' not in page
+    assert staff.get("/admin/django_jwtsession/session/").status_code == 403
+    for page in ("change", "delete"):
+        url = f"/admin/django_jwtsession/session/{session.pk}/{page}/"
+        assert staff.post(url, {"post": "yes", "confirmed": "1"}).status_code == 403
+    assert Session.objects.filter(pk=session.pk).exists()
 
 
 # --- ending --------------------------------------------------------------------------------------

@@ -208,17 +208,21 @@ def test_ended_device_is_anonymous_at_its_next_request(engine: str) -> None:
     assert len(listed(client)) == 1
 
 
-@pytest.mark.parametrize("sid", ["A" * 22, "x", "é" * 22, "history"])
+@pytest.mark.parametrize("sid", ["A" * 22, "x", "é" * 22, "history", "A" * 21 + "\0"])
 def test_session_that_is_not_there_is_404(engine: str, sid: str) -> None:
     assert end(browser(UserFactory()), sid).status_code == 404
 
 
-def test_session_that_has_ended_already_is_404(engine: str) -> None:
+def test_double_click_says_that_the_session_has_ended_already(engine: str) -> None:
     user = UserFactory()
     client, other = browser(user), browser(user)
     sid = sid_of(other)
     assert end(client, sid).status_code == 302
-    assert end(client, sid).status_code == 404
+    client.get(PAGE)
+    assert end(client, sid).headers["Location"] == PAGE
+    assert "That session has ended already." in text(client.get(PAGE))
+    assert SessionEvent.objects.filter(sid=sid, kind="revoked").count() == 1
+    assert end(browser(UserFactory()), sid).status_code == 404
 
 
 def test_ending_this_session_is_a_logout(engine: str) -> None:

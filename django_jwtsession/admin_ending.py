@@ -30,9 +30,8 @@ _REASON = "admin"
 
 
 class EndingMixin(FreshLoginAdminMixin):
-    """The part of SessionAdmin that ends sessions; `max_login_age` is for those who may."""
+    """The part of SessionAdmin that ends sessions; `max_login_age` (None: any) is for that."""
 
-    max_login_age = None
     fresh_login_actions = ("end_sessions",)
     fresh_login_views = ("delete_view", "end_user_view")
 

@@ -70,10 +70,9 @@ class SessionEventAdmin(FreshLoginAdminMixin):
     """Logins, logouts, failed logins, and what ended sessions. Nothing is added or changed here.
 
     A login line ends its session; that takes the `revoke` or `delete` permission of the sessions'
-    model; `max_login_age` is for those who may.
+    model, and a recent login (`max_login_age`, None: any).
     """
 
-    max_login_age = None
     fresh_login_actions = ()
     fresh_login_views = ("end_view",)
 

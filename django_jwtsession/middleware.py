@@ -79,7 +79,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
         session: Any = getattr(request, "session", None)
         if session is None:
             return response
-        if _is_nothing_due(session):
+        elsewhere = session.accessed and _is_elsewhere(session)
+        if not elsewhere and _is_nothing_due(session):
             return finish(Action.NOTHING, request, response)
         if getattr(session, "reused", None) is not None:
             session.report_reuse()
@@ -92,8 +93,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
                     action = Action.NOTHING
             except UpdateError:
                 raise _interrupted() from None
-            if _may_have_changed(session):
-                _look_for_change(session)
+        if elsewhere or _may_have_changed(session):
+            _look_for_change(session)
         return finish(action, request, response)
 
     async def aprocess_response(self, request: HttpRequest, response: Any) -> Any:
@@ -101,7 +102,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
         session: Any = getattr(request, "session", None)
         if session is None:
             return response
-        if _is_nothing_due(session):
+        elsewhere = session.accessed and _is_elsewhere(session)
+        if not elsewhere and _is_nothing_due(session):
             return finish(Action.NOTHING, request, response)
         if getattr(session, "reused", None) is not None:
             await sync_to_async(session.report_reuse)()
@@ -114,8 +116,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
                     action = Action.NOTHING
             except UpdateError:
                 raise _interrupted() from None
-            if _may_have_changed(session):
-                await sync_to_async(_look_for_change)(session)
+        if elsewhere or _may_have_changed(session):
+            await sync_to_async(_look_for_change)(session)
         return finish(action, request, response)
 
 
@@ -198,8 +200,13 @@ def delete_session_cookie(response: HttpResponseBase) -> None:
     dict.update(response.cookies[options.name], _attributes_to_delete(options))
 
 
+def _is_elsewhere(session: Any) -> bool:
+    """Tell whether this process sees the session on a device or at an address new to it."""
+    return isinstance(session, TokenSession) and session.is_elsewhere()
+
+
 def _may_have_changed(session: Any) -> bool:
-    """Tell whether to look if another device or address uses the session."""
+    """Tell whether to look, now and then, if another device or address uses the session."""
     if not isinstance(session, TokenSession) or not session.look_for_change:
         return False
     return session.sid is not None and session.auth_time is not None

@@ -18,6 +18,7 @@ from django.test import Client
 
 from django_jwtsession.backends import hybrid
 from django_jwtsession.feed import feed
+from django_jwtsession.sightings import sightings
 from tests import urls_engines
 
 ENGINES = {
@@ -39,6 +40,7 @@ def nothing_remembered() -> Iterator[None]:
     yield
     feed.clear()
     hybrid._written.clear()
+    sightings.clear()
 
 
 @pytest.fixture(params=ENGINES)

@@ -21,6 +21,7 @@ from django_jwtsession import history
 from django_jwtsession.backends import hybrid
 from django_jwtsession.models import Session, SessionEvent
 from django_jwtsession.revocation import report_reuse
+from django_jwtsession.sightings import Sightings
 from django_jwtsession.signals import new_device, session_created, session_revoked, token_reused
 
 from . import urls_engines
@@ -492,3 +493,50 @@ def test_browser_that_became_another_is_noted_once(
         clock.shift(later)
         assert get("/sessions/", headers={"user-agent": MAC}).status_code == 200
     assert changes() == [("127.0.0.1", "Safari 18")]
+
+
+@pytest.mark.parametrize("server", ["wsgi", "asgi"])
+def test_browser_that_became_another_is_noted_at_its_first_request(
+    transactional_db: None, engine: str, clock: Any, server: str
+) -> None:
+    client = browser(UserFactory(), headers=device(LINUX))
+    client.get("/sessions/", headers={"user-agent": LINUX})
+    thief: Any = Client() if server == "wsgi" else AsyncClient()
+    thief.cookies = client.cookies
+    get = thief.get if server == "wsgi" else async_to_sync(thief.get)
+    for agent in (MAC, LINUX, MAC):
+        assert get("/sessions/", headers={"user-agent": agent}).status_code == 200
+    assert changes() == [("127.0.0.1", "Safari 18")]
+
+
+def test_devices_that_were_seen_are_not_looked_up_again(engine: str) -> None:
+    client = browser(UserFactory(), headers=device(LINUX))
+    for agent in (LINUX, MAC):
+        client.get("/profile/", headers={"user-agent": agent})
+    with CaptureQueriesContext(connection) as queries:
+        for agent in (LINUX, MAC, LINUX):
+            client.get("/profile/", headers={"user-agent": agent})
+    assert not [q for q in queries if "sessionevent" in q["sql"]]
+
+
+def test_address_counts_as_far_as_it_is_stored_and_trusted(settings: Any) -> None:
+    sightings = Sightings(10)
+
+    def is_new(sender: str, forwarded: str = "", **options: Any) -> bool:
+        settings.JWTSESSION = options
+        environ = {"REMOTE_ADDR": sender, "HTTP_X_FORWARDED_FOR": forwarded}
+        return sightings.is_new(str(options), environ, history.get_config())
+
+    for options in ({}, {"STORE_IP": False}, {"TRUSTED_PROXY_COUNT": 1}):
+        assert not is_new("192.0.2.1", "198.51.100.1", **options)  # the first of all
+    assert is_new("192.0.2.2")
+    assert not is_new("192.0.2.1", "198.51.100.2")
+    assert not is_new("192.0.2.2", STORE_IP=False)
+    assert is_new("192.0.2.1", "198.51.100.2", TRUSTED_PROXY_COUNT=1)
+
+
+def test_session_on_the_move_is_not_looked_up_for_ever() -> None:
+    sightings = Sightings(10)
+    config = history.get_config()
+    found = [sightings.is_new(SID, {"REMOTE_ADDR": f"192.0.2.{n}"}, config) for n in range(200)]
+    assert sum(found) == 49

@@ -44,20 +44,20 @@ class Limit(NamedTuple):
 
 LIMITS = {
     ("cookie", "untouched"): Limit(0, 9, 33),
-    ("cookie", "read"): Limit(0, 37, 70),
-    ("cookie", "first read"): Limit(0, 58, 91),
-    ("cookie", "write"): Limit(0, 88, 145),
-    ("cookie", "forged"): Limit(0, 34, 131),
+    ("cookie", "read"): Limit(0, 42, 75),
+    ("cookie", "first read"): Limit(0, 63, 96),
+    ("cookie", "write"): Limit(0, 93, 150),
+    ("cookie", "forged"): Limit(0, 38, 135),
     ("hybrid", "untouched"): Limit(0, 9, 33),
-    ("hybrid", "read"): Limit(0, 30, 62),
-    ("hybrid", "first read"): Limit(0, 54, 86),
-    ("hybrid", "write"): Limit(1, 123, 271),
-    ("hybrid", "forged"): Limit(0, 35, 132),
+    ("hybrid", "read"): Limit(0, 35, 67),
+    ("hybrid", "first read"): Limit(0, 59, 91),
+    ("hybrid", "write"): Limit(1, 129, 277),
+    ("hybrid", "forged"): Limit(0, 39, 136),
     ("db", "untouched"): Limit(0, 9, 33),
-    ("db", "read"): Limit(1, 48, 172),
-    ("db", "first read"): Limit(1, 62, 186),
-    ("db", "write"): Limit(2, 96, 330),
-    ("db", "forged"): Limit(0, 34, 131),
+    ("db", "read"): Limit(1, 53, 177),
+    ("db", "first read"): Limit(1, 67, 191),
+    ("db", "write"): Limit(2, 101, 335),
+    ("db", "forged"): Limit(0, 38, 135),
 }
 
 

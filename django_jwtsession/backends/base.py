@@ -20,6 +20,7 @@ from .. import policy
 from ..conf import Config, get_config
 from ..exceptions import BadToken, Reason
 from ..feed import feed
+from ..sightings import sightings
 from ..tokens.claims import Claims
 from . import data as session_data
 from .options import get_options
@@ -225,6 +226,15 @@ class TokenSession(SessionBase):
     def touch_due(self, now: float) -> bool:
         """Tell whether the store should note that the session was seen."""
         return False
+
+    def is_elsewhere(self) -> bool:
+        """Tell whether a logged-in user's session, as loaded, is used where it was not before.
+
+        As far as this process knows: see sightings.py.
+        """
+        if self._sid is None or self._auth_time is None or self.environ is None:
+            return False
+        return sightings.is_new(self._sid, self.environ, self.config)
 
     def reissue(self) -> bool:
         """Make `session_key` a token of today for the session as it is; False if it has ended."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import marshal
 from typing import Any
 
+from ..recent import Recent
 from .claims import Claims
 
 SIZE = 512
@@ -19,27 +20,21 @@ _D = Claims._fields.index("d")
 _Kept = tuple[tuple[Any, ...], bytes | None, tuple[Any, ...]]
 
 
-class RecentTokens:
-    """Claims by token, of the last `size` tokens at least and twice as many at most.
+class RecentTokens(Recent[_Kept]):
+    """Claims by token.
 
-    Two generations instead of a list in order of use: nothing is locked, and a look is one or two
-    look-ups in a dictionary. Those compare tokens only where their hashes agree, 64 bits under
-    a key of the process (SipHash), so how long one takes tells nothing of the tokens in it.
+    A dictionary compares tokens only where their hashes agree, 64 bits under a key of the process
+    (SipHash): how long a look takes tells nothing of the tokens in it.
     """
 
     def __init__(self, size: int = SIZE) -> None:
-        self._size = size
-        self._young: dict[str, _Kept] = {}
-        self._old: dict[str, _Kept] = {}
+        super().__init__(size)
 
     def get(self, token: str) -> Claims | None:
         """Return the claims of `token`, with data that is the caller's own; None if not known."""
-        kept = self._young.get(token)
+        kept = self.look(token)
         if kept is None:
-            kept = self._old.get(token)
-            if kept is None:
-                return None
-            self._keep(token, kept)
+            return None
         head, data, tail = kept
         own = None if data is None else marshal.loads(data)  # noqa: S302  # written by put()
         return tuple.__new__(Claims, (*head, own, *tail))
@@ -47,9 +42,4 @@ class RecentTokens:
     def put(self, token: str, claims: Claims) -> None:
         """Keep the `claims` that were read from `token`."""
         data = None if claims.d is None else marshal.dumps(claims.d)
-        self._keep(token, (claims[:_D], data, claims[_D + 1 :]))
-
-    def _keep(self, token: str, kept: _Kept) -> None:
-        if len(self._young) >= self._size:
-            self._old, self._young = self._young, {}
-        self._young[token] = kept
+        self.keep(token, (claims[:_D], data, claims[_D + 1 :]))

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib.auth import SESSION_KEY
 from django.core.exceptions import ValidationError
 
 from ..times import to_datetime
 
-if TYPE_CHECKING:
-    from .rows import Row
+_TIMES = frozenset({"authenticated_at", "expires_at", "last_seen_at"})
 
 
-def times(row: Row) -> dict[str, Any]:
-    """Return the columns that each request in use may move."""
+def of(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values of a Row as the columns of the table hold them."""
     return {
-        "expires_at": to_datetime(row.expires_at),
-        "last_seen_at": to_datetime(row.last_seen_at),
+        name: to_datetime(value) if name in _TIMES and value is not None else value
+        for name, value in values.items()
     }
 
 
 def auth(model: Any, data: dict[str, Any], auth_time: float | None) -> dict[str, Any]:
-    """Return the columns that say who is logged in, and since when."""
-    return {
-        "user_id": user_id(model, data.get(SESSION_KEY)),
-        "authenticated_at": None if auth_time is None else to_datetime(auth_time),
-    }
+    """Return the values of a Row that say who is logged in, and since when."""
+    return {"user_id": user_id(model, data.get(SESSION_KEY)), "authenticated_at": auth_time}
 
 
 def user_id(model: Any, value: Any) -> Any:

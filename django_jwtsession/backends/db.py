@@ -210,7 +210,7 @@ class SessionStore(TokenSession):
             created_at=now,
             last_seen_at=now,
             expires_at=to_datetime(self._expires_at),
-            **columns.auth(self.model, data, self._auth_time),
+            **columns.of(columns.auth(self.model, data, self._auth_time)),
             **self._device_columns(),
         )
 
@@ -247,23 +247,18 @@ class SessionStore(TokenSession):
         self._settle_auth(data, now)
         self._expires_at = self._idle_end(now)
         expected = self._expected_version(row)
-        seen_at = row.last_seen_at
-        row = self._seen(row, now)._replace(expires_at=self._expires_at)
-        changed = columns.times(row) | self._own_columns(data)
-        authenticated_at = row.authenticated_at
-        if found or self._auth_time != authenticated_at:
+        after = self._moved_times(row, now)
+        signed_in = self._auth_time != row.authenticated_at
+        if found or signed_in:
             expected = row.version
-            row = row._replace(
-                data=self.serializer().dumps(data),
-                version=row.version + 1,
-            )
-            changed |= {"data": row.data, "version": row.version}
-            if self._login_marked or SESSION_KEY in found or self._auth_time != authenticated_at:
-                auth = columns.auth(self.model, data, self._auth_time)
-                row = row._replace(authenticated_at=self._auth_time, user_id=auth["user_id"])
-                changed |= auth
+            after |= {"data": self.serializer().dumps(data), "version": row.version + 1}
+            if signed_in or self._login_marked or SESSION_KEY in found:
+                after |= columns.auth(self.model, data, self._auth_time)
+        changed = columns.of(after) | self._own_columns(data)
         if self._login_marked:
             changed |= self._device_columns()
+        seen_at = row.last_seen_at
+        row = row._replace(**after)
         where = {} if expected is None else {"version": expected}
         token = self._token_of(row, data, now)
         if not rows.update(self.model, self._pk, changed, **where):
@@ -298,11 +293,14 @@ class SessionStore(TokenSession):
             self._login_marked = False
             revocation.enforce_limit(self.model, self._row.user_id if self._row else None)
 
-    def _seen(self, row: rows.Row, now: float) -> rows.Row:
-        """Move last_seen_at, at most every LAST_SEEN_EVERY seconds."""
-        if now - row.last_seen_at < self.config.last_seen_every:
-            return row
-        return row._replace(last_seen_at=now)
+    def _moved_times(self, row: rows.Row, now: float) -> dict[str, Any]:
+        """Return the times of a row that is used now: its end, and now and then last_seen_at."""
+        if self._is_seen_due(row, now):
+            return {"expires_at": self._expires_at, "last_seen_at": now}
+        return {"expires_at": self._expires_at}
+
+    def _is_seen_due(self, row: rows.Row, now: float) -> bool:
+        return now - row.last_seen_at >= self.config.last_seen_every
 
     def _device_columns(self) -> dict[str, Any]:
         if self.environ is None:
@@ -322,11 +320,11 @@ class SessionStore(TokenSession):
     def _extend(self, now: float) -> bool:
         assert self._row is not None
         self._expires_at = self._idle_end(now)
-        row = self._seen(self._row, now)._replace(expires_at=self._expires_at)
-        if not rows.update(self.model, self._pk, columns.times(row)):
+        after = self._moved_times(self._row, now)
+        if not rows.update(self.model, self._pk, columns.of(after)):
             return False
-        self.look_for_change = row.last_seen_at > self._row.last_seen_at
-        self._row = row
+        self.look_for_change = "last_seen_at" in after
+        self._row = self._row._replace(**after)
         if self._token_due(now):
             self._issue(self._get_session(), now)
         return True
@@ -360,7 +358,7 @@ class SessionStore(TokenSession):
         return super().reissue()
 
     def touch_due(self, now: float) -> bool:
-        return self._row is not None and self._seen(self._row, now) is not self._row
+        return self._row is not None and self._is_seen_due(self._row, now)
 
     def touch(self) -> bool:
         """Note in the row that the session was seen now; False where it has ended."""

@@ -260,28 +260,15 @@ class SessionStore(TokenSession):
         seen_at = row.last_seen_at
         row = row._replace(**after)
         where = {} if expected is None else {"version": expected}
-        token = self._token_of(row, data, now)
         if not rows.update(self.model, self._pk, changed, **where):
             if expected is None:
                 raise UpdateError
             return False
         self._row, self._row_at = row, now
         self.look_for_change = 0 < seen_at < row.last_seen_at  # a copy in a cookie does not know it
-        if token is not None:
-            self._take(*token)
+        if self._token_due(now):
+            self._take(*self._token_for(self._row_claims(data, now), data, now))
         return True
-
-    def _token_of(
-        self, row: rows.Row, data: dict[str, Any], now: float
-    ) -> tuple[str, Claims] | None:
-        """Return the token that is due once `row`, which holds `data`, is written; None for none.
-
-        Made before that: what a process does after it has waited for a database takes twice as
-        long, since others have had its processor.
-        """
-        if not self._token_due(now):
-            return None
-        return self._token_for(self._row_claims(row, now, data, now), data, now)
 
     def _expected_version(self, row: rows.Row) -> int | None:
         """Return the version at which even an UPDATE that changes no data must find the row."""
@@ -386,15 +373,11 @@ class SessionStore(TokenSession):
     # --- the token -------------------------------------------------------------------------------
 
     def _token_claims(self, data: dict[str, Any], now: float) -> Claims:
-        row = self._row
-        assert row is not None
-        # What the row holds, not what this request may have changed and not saved.
-        return self._row_claims(row, self._row_at, None, now)
+        # Of what the row holds, not of what this request may have changed and not saved.
+        return self._row_claims(None, now)
 
-    def _row_claims(
-        self, row: rows.Row, row_at: float, data: dict[str, Any] | None, now: float
-    ) -> Claims:
-        """Return the claims of a token for `row` as it was at `row_at`, and for `data` if given."""
+    def _row_claims(self, data: dict[str, Any] | None, now: float) -> Claims:
+        """Return the claims of a token for the row; `data` is what it holds, if that is at hand."""
         assert self._sid is not None
         return Claims(self._sid, int(now), self._token_end(now))
 

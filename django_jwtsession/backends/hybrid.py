@@ -263,10 +263,10 @@ class SessionStore(db.SessionStore):
     def _token_due(self, now: float) -> bool:
         return True  # each has the version that was just written, and a window of its own
 
-    def _row_claims(
-        self, row: rows.Row, row_at: float, data: dict[str, Any] | None, now: float
-    ) -> Claims:
-        until = self._copy_until or row_at + self.config.revalidate_after
+    def _row_claims(self, data: dict[str, Any] | None, now: float) -> Claims:
+        row = self._row
+        assert row is not None
+        until = self._copy_until or self._row_at + self.config.revalidate_after
         assert self._sid is not None
         claims = Claims(
             self._sid,

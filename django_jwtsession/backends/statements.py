@@ -8,7 +8,7 @@ the database and the names of the columns: no expressions, no NULL in a conditio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -16,17 +16,7 @@ from django.core.signals import setting_changed
 from django.db import connections, models
 from django.db.models.sql import UpdateQuery
 
-from .columns import own_names
-
 Model = type[models.Model]
-
-# Fields whose values the engines have as the field itself would make them.
-_TYPED = (
-    models.BinaryField,
-    models.DateTimeField,
-    models.PositiveBigIntegerField,
-    models.UUIDField,
-)
 
 
 class Select:
@@ -65,12 +55,9 @@ class Update:
     ) -> None:
         self._using = using
         fields: list[Any] = [model._meta.get_field(name) for name in columns]
-        where: list[Any] = [
-            model._meta.pk,
-            *(model._meta.get_field(name) for name in conditions),
-        ]
-        self._to_save = [_adapter(model, field, field.get_db_prep_save) for field in fields]
-        self._to_find = [_adapter(model, field, field.get_db_prep_value) for field in where]
+        where = [model._meta.pk, *(model._meta.get_field(name) for name in conditions)]
+        self._columns: list[Any] = fields
+        self._where: list[Any] = where
         query = UpdateQuery(model)
         query.add_update_fields([(field, None, _placeholder(field)) for field in fields])
         query.add_q(models.Q(pk=uuid4(), **dict.fromkeys(conditions, 1)))
@@ -79,21 +66,18 @@ class Update:
     def __call__(self, pk: Any, values: Sequence[Any], expected: Sequence[Any]) -> int:
         """Set the columns to `values` where the conditions are as `expected`; return how many."""
         connection = connections[self._using]
-        adapters = zip(self._to_save, values, strict=True)
-        params = [adapt(value, connection) for adapt, value in adapters]
-        adapters = zip(self._to_find, (pk, *expected), strict=True)
-        params += [adapt(value, connection) for adapt, value in adapters]
+        params = [
+            field.get_db_prep_save(value, connection)
+            for field, value in zip(self._columns, values, strict=True)
+        ]
+        params += [
+            field.get_db_prep_value(value, connection)
+            for field, value in zip(self._where, (pk, *expected), strict=True)
+        ]
         with connection.cursor() as cursor:
             cursor.execute(self._sql, params)
             count: int = cursor.rowcount
         return count
-
-
-def _adapter(model: Model, field: Any, general: Any) -> Any:
-    """Return what makes a parameter of a value: `general`, or what is left of it to do."""
-    if type(field) in _TYPED and field.attname not in own_names(model):
-        return partial(field.get_db_prep_value, prepared=True)
-    return general
 
 
 # Bounded by the models, databases and sets of columns that the engines use.

@@ -210,6 +210,10 @@ def values_in_use(rows: QuerySet[Any], name: str) -> list[str] | None:
     if not any(index.fields[:1] == [name] for index in opts.indexes):
         return None
     connection = connections[rows.db]
+    if connection.vendor == "mysql":  # jumps for DISTINCT, and for nothing else
+        every = rows.model._base_manager.using(rows.db).order_by().values_list(name, flat=True)
+        found = list(every.distinct()[: _MAX_VALUES + 1])
+        return found if len(found) <= _MAX_VALUES else None
     table = connection.ops.quote_name(opts.db_table)
     column = connection.ops.quote_name(opts.get_field(name).column)
     with connection.cursor() as cursor:

@@ -38,10 +38,10 @@ class DrillDownList(ChangeList):
 
         Those without a user are ordered by that as well where PostgreSQL finds their index by it.
         """
-        ordering = super().get_ordering(request, queryset)
-        down = list(self.model_admin.ordering)
-        for whole in (down, [name.removeprefix("-") for name in down]):
-            if ordering[0] == whole[0]:
+        ordering: Any = super().get_ordering(request, queryset)
+        down: Any = list(self.model_admin.ordering or ())
+        for whole in (down, [str(name).removeprefix("-") for name in down]):
+            if ordering[:1] == whole[:1]:
                 ordering = whole
         of_nobody = self.params.get("user_is") == "nobody"
         if of_nobody and connections[queryset.db].vendor == "postgresql":

@@ -76,6 +76,15 @@ class CappedPaginator(_Paginator):
     def count(self) -> int:
         return min(self._found, self.cap)
 
+    def page(self, number: Any) -> Any:
+        """Return the page. MariaDB would look at each row that it skips: it gets keys to skip."""
+        page: Any = super().page(number)
+        rows: Any = self.object_list
+        if page.number > 1 and connections[rows.db].vendor == "mysql":
+            keys = list(page.object_list.values_list("pk", flat=True))
+            page.object_list = rows.filter(pk__in=keys)
+        return page
+
     @property
     def capped(self) -> bool:
         """Tell whether there are more rows than are counted."""

@@ -215,20 +215,26 @@ def values_in_use(rows: QuerySet[Any], name: str) -> list[str] | None:
     The database jumps from each to the next, where DISTINCT would read all rows. None where there
     is no such index, or more values than `_MAX_VALUES`.
     """
-    opts = rows.model._meta
-    if not any(index.fields[:1] == [name] for index in opts.indexes):
+    indexes, vendor = rows.model._meta.indexes, connections[rows.db].vendor
+    if not any(index.fields[:1] == [name] for index in indexes):
         return None
-    connection = connections[rows.db]
-    if connection.vendor == "mysql":  # jumps for DISTINCT, and for nothing else
+    if vendor == "mysql":  # jumps for DISTINCT, and for nothing else
         every = rows.model._base_manager.using(rows.db).order_by().values_list(name, flat=True)
         found = list(every.distinct()[: _MAX_VALUES + 1])
-        return found if len(found) <= _MAX_VALUES else None
+    elif vendor in {"postgresql", "sqlite"}:
+        found = _jump(rows, name)
+    else:
+        return None
+    return found if len(found) <= _MAX_VALUES else None
+
+
+def _jump(rows: QuerySet[Any], name: str) -> list[str]:
+    connection, opts = connections[rows.db], rows.model._meta
     table = connection.ops.quote_name(opts.db_table)
     column = connection.ops.quote_name(opts.get_field(name).column)
     with connection.cursor() as cursor:
         cursor.execute(_JUMP.format(table=table, column=column, most=_MAX_VALUES))
-        found = [value for (value,) in cursor.fetchall()]
-    return found if len(found) <= _MAX_VALUES else None
+        return [value for (value,) in cursor.fetchall()]
 
 
 def matches(term: str, *, events: bool = False) -> Q:

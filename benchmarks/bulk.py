@@ -16,7 +16,9 @@ from django.contrib.auth import get_user_model
 _WEEK = 7 * 86400
 # Of a hundred sessions; the rare ones are what filters find hard.
 _DEVICES = (
-    (40, "Chrome 149", "Windows", "desktop"),
+    (25, "Chrome 149", "Windows", "desktop"),
+    (35, "Chrome 148", "Windows", "desktop"),
+    (40, "Chrome 147", "Windows", "desktop"),
     (60, "Safari 19", "iOS", "phone"),
     (75, "Chrome 149", "Android", "phone"),
     (90, "Firefox 149", "Ubuntu", "desktop"),

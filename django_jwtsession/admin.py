@@ -79,8 +79,8 @@ class SessionAdmin(EndingMixin):
         SystemFilter,
         KindFilter,
     )
-    # Only by what has an index. The second key is the one that MariaDB's index ends with, too.
-    ordering = ("-last_seen_at", "pk")
+    # Only by what has an index, and as that goes on; see DrillDownList.get_ordering().
+    ordering = ("-last_seen_at", "-expires_at", "-pk")
     sortable_by = ("last_seen",)
     date_hierarchy = "last_seen_at"
     search_fields = ("user",)  # shows the box; see get_search_results()

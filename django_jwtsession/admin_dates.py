@@ -12,7 +12,7 @@ from typing import Any
 
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
-from django.db import DataError
+from django.db import DataError, connections
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -34,9 +34,19 @@ class DrillDownList(ChangeList):
         return super().get_filters(request)
 
     def get_ordering(self, request: HttpRequest, queryset: Any) -> Any:
-        """Name the user first where all have none: PostgreSQL finds its index by that alone."""
-        ordering = super().get_ordering(request, queryset)
-        return ["user_id", *ordering] if self.params.get("user_is") == "nobody" else ordering
+        """Order as the index goes, one way or the other: MariaDB sorts all rows for any other.
+
+        Those without a user are ordered by that as well where PostgreSQL finds their index by it.
+        """
+        ordering: Any = super().get_ordering(request, queryset)
+        down: Any = list(self.model_admin.ordering or ())
+        for whole in (down, [str(name).removeprefix("-") for name in down]):
+            if ordering[:1] == whole[:1]:
+                ordering = whole
+        of_nobody = self.params.get("user_is") == "nobody"
+        if of_nobody and connections[queryset.db].vendor == "postgresql":
+            ordering = ["-user_id" if str(ordering[0]).startswith("-") else "user_id", *ordering]
+        return ordering
 
     def get_results(self, request: HttpRequest) -> None:
         try:

@@ -76,6 +76,15 @@ class CappedPaginator(_Paginator):
     def count(self) -> int:
         return min(self._found, self.cap)
 
+    def page(self, number: Any) -> Any:
+        """Return the page. MariaDB would look at each row that it skips: it gets keys to skip."""
+        page: Any = super().page(number)
+        rows: Any = self.object_list
+        if page.number > 1 and connections[rows.db].vendor == "mysql":
+            keys = list(page.object_list.values_list("pk", flat=True))
+            page.object_list = rows.filter(pk__in=keys)
+        return page
+
     @property
     def capped(self) -> bool:
         """Tell whether there are more rows than are counted."""
@@ -207,16 +216,26 @@ def values_in_use(rows: QuerySet[Any], name: str) -> list[str] | None:
     The database jumps from each to the next, where DISTINCT would read all rows. None where there
     is no such index, or more values than `_MAX_VALUES`.
     """
-    opts = rows.model._meta
-    if not any(index.fields[:1] == [name] for index in opts.indexes):
+    indexes, vendor = rows.model._meta.indexes, connections[rows.db].vendor
+    if not any(index.fields[:1] == [name] for index in indexes):
         return None
-    connection = connections[rows.db]
+    if vendor == "mysql":  # jumps for DISTINCT, and for nothing else
+        every = rows.model._base_manager.using(rows.db).order_by().values_list(name, flat=True)
+        found = list(every.distinct()[: _MAX_VALUES + 1])
+    elif vendor in {"postgresql", "sqlite"}:
+        found = _jump(rows, name)
+    else:
+        return None
+    return found if len(found) <= _MAX_VALUES else None
+
+
+def _jump(rows: QuerySet[Any], name: str) -> list[str]:
+    connection, opts = connections[rows.db], rows.model._meta
     table = connection.ops.quote_name(opts.db_table)
     column = connection.ops.quote_name(opts.get_field(name).column)
     with connection.cursor() as cursor:
         cursor.execute(_JUMP.format(table=table, column=column, most=_MAX_VALUES))
-        found = [value for (value,) in cursor.fetchall()]
-    return found if len(found) <= _MAX_VALUES else None
+        return [value for (value,) in cursor.fetchall()]
 
 
 def matches(term: str, *, events: bool = False) -> Q:

@@ -76,7 +76,8 @@ def _mariadb(sql: str, params: Any) -> Iterator[Scan]:
     for line in plan:
         table = tables.get(line["table"], line["table"])
         if table in TABLES and line["type"] in {"ALL", "index"}:
-            yield Scan(table, line["type"] == "index" or "LIMIT" in sql, f"{plan} {sql}")
+            stops = line["type"] == "index" or "LIMIT" in sql
+            yield Scan(table, stops and "filesort" not in line["Extra"], f"{plan} {sql}")
 
 
 def _sqlite(sql: str, params: Any) -> Iterator[Scan]:

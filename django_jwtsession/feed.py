@@ -19,9 +19,8 @@ from django.db import DatabaseError, router
 
 from .cleanup import in_test_environment
 from .conf import Config, get_config
-from .feed_lines import Line
+from .feed_lines import Line, Moment, read_moments, to_stored
 from .feed_lines import read_lines as _lines
-from .times import to_datetime
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -30,7 +29,8 @@ _LOOK_BACK = timedelta(seconds=10)
 _LONG_LOOK_BACK = timedelta(minutes=15)
 _LONG_LOOK_BACK_EVERY = 60.0
 _BATCH = 10_000
-_MOST_IDS = 1000
+# SQLite takes no more than 999 parameters where it is old.
+_MOST_IDS = 500
 
 # In the place of a user's pk: the sessions of all users.
 EVERYONE = "*"
@@ -71,8 +71,8 @@ class Feed:
         # What ended in the last minute: until when that counts, and whether by moving.
         self._recent: dict[str, tuple[float, bool]] = {}
         self._watermark: datetime | None = None
-        # The ids of entries that were read, as far as the polls look back.
-        self._read_ids: set[int] = set()
+        # The entries that were read, as far as the polls look back.
+        self._known: set[tuple[int, Moment]] = set()
         self._asked_at = self._next_ask = self._next_long_look = self._next_purge = float("-inf")
         self._outage = False
 
@@ -243,43 +243,47 @@ class Feed:
         entries = Revocation.objects.using(router.db_for_write(Revocation))
         if self._watermark is None:
             # With no entry at all the next poll reads from the beginning again: empty as well.
-            newest, asked_at = self._load_all(entries.in_force().order_by("pk"))
-            self._watermark = to_datetime(newest) if newest else None
+            asked_at = self._load_all(entries.in_force().order_by("pk"))
             self._next_long_look = started + _LONG_LOOK_BACK_EVERY
             return asked_at
         long_look = started >= self._next_long_look
         since = self._watermark - (_LONG_LOOK_BACK if long_look else _LOOK_BACK)
+        # Nearly all that a look back finds is known already.
+        found = read_moments(entries.filter(created_at__gte=since))
+        new = [pk for pk, _ in found - self._known]
+        for start in range(0, len(new), _MOST_IDS):
+            self._take(_lines(entries.filter(pk__in=new[start : start + _MOST_IDS])))
+        # Not before all were read: a poll that breaks off is to begin where it began.
+        self._known = found if long_look else self._known | found
+        if found:
+            newest = max(moment for _, moment in found)
+            self._watermark = max(self._watermark, to_stored(newest))
         if long_look:
             self._next_long_look = started + _LONG_LOOK_BACK_EVERY
             self._purge()
-        # Their ids alone: nearly all that a look back finds is known already.
-        found = set(entries.filter(created_at__gte=since).values_list("pk", flat=True))
-        new = list(found - self._read_ids)
-        for start in range(0, len(new), _MOST_IDS):
-            lines = _lines(entries.filter(pk__in=new[start : start + _MOST_IDS]))
-            self._take(lines)
-            newest = max((line.created_at for line in lines), default=0.0)
-            self._watermark = max(self._watermark, to_datetime(newest))
-        self._read_ids = found if long_look else self._read_ids | found
         return started
 
-    def _load_all(self, entries: Any) -> tuple[float, float]:
+    def _load_all(self, entries: Any) -> float:
         """Load all that is in force, in batches: at start-up there may be many.
 
-        Returns the newest time of an entry, 0 where there is none, and when the last batch was
-        asked for: the first may have been long before.
+        Returns when the last batch was asked for: the first may have been long before.
         """
-        last, newest = 0, 0.0
+        last, newest = 0, []
+        known: set[tuple[int, Moment]] = set()
         recent = time.time() - _LONG_LOOK_BACK.total_seconds()
         while True:
             asked_at = time.time()
             lines = _lines(entries.filter(pk__gt=last)[:_BATCH])
             self._take(lines)
-            self._read_ids.update(line.pk for line in lines if line.created_at >= recent)
-            newest = max([newest, *(line.created_at for line in lines)])
+            known.update((line.pk, line.moment) for line in lines if line.created_at >= recent)
+            newest += [max(line.moment for line in lines)] if lines else []
             if len(lines) < _BATCH:
-                return newest, asked_at
+                break
             last = lines[-1].pk
+        self._known = known
+        if newest:
+            self._watermark = to_stored(max(newest))
+        return asked_at
 
     def _take(self, lines: list[Line]) -> None:
         long_ago = time.time() - _RECENT

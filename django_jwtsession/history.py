@@ -6,9 +6,10 @@ What ends sessions writes its own events (revocation.py). No failure here breaks
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from asgiref.local import Local
 from django.contrib.auth import get_user_model
@@ -35,6 +36,27 @@ _CHANGES_NOTED = 50
 # Failed logins of this request that its transaction may still roll back.
 _pending = Local()
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _guarded(write: Callable[P, T]) -> Callable[P, T | None]:
+    """Log what `write` raises; in a savepoint, so that it breaks no transaction around it either.
+
+    No context manager: entering the savepoint may fail as well, where the database is out of reach.
+    """
+
+    @wraps(write)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
+        try:
+            with savepoint(_database()):
+                return write(*args, **kwargs)
+        except Exception:  # the database, a router, a user model of another kind
+            logger.warning("The session history could not be written.", exc_info=True)
+            return None
+
+    return guarded
+
 
 def note_login(request: HttpRequest, user: Any) -> None:
     """Record a login with a session of this package, and whether its device is a new one."""
@@ -45,15 +67,8 @@ def note_login(request: HttpRequest, user: Any) -> None:
         "created_at": to_datetime(session.auth_time),
         **devices.columns(request.META, get_config()),
     }
-    events = [SessionEvent(kind=SessionEvent.Kind.LOGIN, **common)]
-    written: list[SessionEvent] = []
-    with _guarded():
-        if _is_new(events[0]):
-            events.append(SessionEvent(kind=SessionEvent.Kind.NEW_DEVICE, **common))
-            written = SessionEvent.objects.using(_database()).bulk_create(events)
-        else:  # as nearly always; a statement without a transaction around it
-            events[0].save(using=_database(), force_insert=True)
-    for event in written[1:]:
+    event = _write_login(common)
+    if event is not None:
         tell(
             new_device,
             sender=type(session),
@@ -64,38 +79,49 @@ def note_login(request: HttpRequest, user: Any) -> None:
         )
 
 
+@_guarded
+def _write_login(columns: dict[str, Any]) -> SessionEvent | None:
+    """Write the events of a login; return that of a new device, if it is one."""
+    login = SessionEvent(kind=SessionEvent.Kind.LOGIN, **columns)
+    if not _is_new(login):  # as nearly always; a statement without a transaction around it
+        login.save(using=_database(), force_insert=True)
+        return None
+    event = SessionEvent(kind=SessionEvent.Kind.NEW_DEVICE, **columns)
+    return SessionEvent.objects.using(_database()).bulk_create([login, event])[1]
+
+
+@_guarded
 def note_change(sid: str, environ: Mapping[str, Any]) -> None:
     """Record, once for each, that a session is used on another device or from another address.
 
     Arguments: `environ` is the META of the request. Nothing is recorded of a session whose login is
     not in the history (any more): there is nothing to compare with.
     """
-    with _guarded():
-        events = SessionEvent.objects.using(_database())
-        kinds = (SessionEvent.Kind.LOGIN, SessionEvent.Kind.CHANGED)
-        known = list(events.filter(sid=sid, kind__in=kinds).order_by()[: _CHANGES_NOTED + 1])
-        if not 0 < len(known) <= _CHANGES_NOTED:
-            return
-        event = SessionEvent(
-            kind=SessionEvent.Kind.CHANGED,
-            sid=sid,
-            user_id=known[0].user_id,
-            **devices.columns(environ, get_config()),
-        )
-        if not any(_same(event, one) for one in known):
-            event.save(using=_database())
+    events = SessionEvent.objects.using(_database())
+    kinds = (SessionEvent.Kind.LOGIN, SessionEvent.Kind.CHANGED)
+    known = list(events.filter(sid=sid, kind__in=kinds).order_by()[: _CHANGES_NOTED + 1])
+    if not 0 < len(known) <= _CHANGES_NOTED:
+        return
+    event = SessionEvent(
+        kind=SessionEvent.Kind.CHANGED,
+        sid=sid,
+        user_id=known[0].user_id,
+        **devices.columns(environ, get_config()),
+    )
+    if not any(_same(event, one) for one in known):
+        event.save(using=_database())
 
 
+@_guarded
 def note_logout(request: HttpRequest, user: Any) -> None:
     """Record that a user has ended the session of this request."""
-    with _guarded():
-        SessionEvent.objects.using(_database()).create(
-            kind=SessionEvent.Kind.LOGOUT,
-            sid=getattr(request.session, "sid", None) or "",
-            user_id=user.pk,
-            actor_id=user.pk,
-            **devices.columns(request.META, get_config()),
-        )
+    SessionEvent.objects.using(_database()).create(
+        kind=SessionEvent.Kind.LOGOUT,
+        sid=getattr(request.session, "sid", None) or "",
+        user_id=user.pk,
+        actor_id=user.pk,
+        **devices.columns(request.META, get_config()),
+    )
 
 
 def note_failed_login(credentials: Mapping[str, Any], request: HttpRequest | None) -> None:
@@ -123,16 +149,16 @@ def write_pending(**kwargs: Any) -> None:
         close_old_connections()  # Django's own look at them may already be over
 
 
+@_guarded
 def _write_failed(name: str, columns: dict[str, Any]) -> None:
     users = get_user_model()._default_manager
-    with _guarded():
-        try:
-            user = users.get_by_natural_key(name)
-        except (ObjectDoesNotExist, MultipleObjectsReturned, ValueError):
-            return
-        SessionEvent.objects.using(_database()).create(
-            kind=SessionEvent.Kind.LOGIN_FAILED, user_id=user.pk, **columns
-        )
+    try:
+        user = users.get_by_natural_key(name)
+    except (ObjectDoesNotExist, MultipleObjectsReturned, ValueError):
+        return
+    SessionEvent.objects.using(_database()).create(
+        kind=SessionEvent.Kind.LOGIN_FAILED, user_id=user.pk, **columns
+    )
 
 
 def tell(signal: Signal, **kwargs: Any) -> None:
@@ -197,13 +223,3 @@ def _in_transaction() -> bool:
     """Tell whether a transaction is open that is not the one around a project's test case."""
     blocks = transaction.get_connection(_database()).atomic_blocks
     return any(not getattr(block, "_from_testcase", False) for block in blocks)
-
-
-@contextmanager
-def _guarded() -> Iterator[None]:
-    """Log a failure; in a savepoint, so that it does not break a transaction around it either."""
-    try:
-        with savepoint(_database()):
-            yield
-    except Exception:  # the database, a router, a user model of another kind
-        logger.warning("The session history could not be written.", exc_info=True)

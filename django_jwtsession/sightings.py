@@ -30,6 +30,7 @@ class Sightings(Recent[set[int]]):
             return False
         if here in seen or len(seen) >= _MOST:
             return False
+        # Now, and not once it is written: where that fails, it is not tried with each request.
         seen.add(here)
         return True
 

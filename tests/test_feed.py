@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -150,6 +150,66 @@ def test_entry_that_becomes_visible_late_is_read(clock: Any) -> None:
     assert not revoked(feed, "840")
     clock.shift(61)
     assert revoked(feed, "840")
+
+
+def test_poll_that_breaks_off_begins_where_it_began(
+    monkeypatch: pytest.MonkeyPatch, clock: Any
+) -> None:
+    monkeypatch.setattr(feed_module, "_MOST_IDS", 1)
+    entry("s:first", age=3600)
+    feed, read = Feed(), feed_module._lines
+    feed.refresh()
+    for number in range(4):
+        entry(f"s:{number}", age=number * 20)
+    for answers in range(4):
+        left = iter(range(answers))
+
+        def breaks_off(entries: Any, left: Any = left) -> Any:
+            if next(left, None) is None:
+                raise OperationalError("out of reach")
+            return read(entries)
+
+        monkeypatch.setattr(feed_module, "_lines", breaks_off)
+        clock.shift(1)
+        feed.refresh()
+    monkeypatch.setattr(feed_module, "_lines", read)
+    clock.shift(1)
+    assert all(revoked(feed, str(number)) for number in range(4))
+
+
+def test_key_that_comes_back_after_a_rollback_is_another_entry(clock: Any) -> None:
+    """As on SQLite: an entry that this process read in its own transaction was undone."""
+    entry("s:first")
+    feed = Feed()
+    feed.refresh()
+    undone = entry("s:undone")
+    clock.shift(1)
+    feed.refresh()
+    Revocation.objects.all().delete()
+    entry("s:stolen", pk=undone.pk)
+    clock.shift(1)
+    assert revoked(feed, "stolen")
+
+
+def test_hour_that_a_clock_leaves_out_does_not_deafen(settings: Any, clock: Any) -> None:
+    """Without USE_TZ a database keeps UTC all the same, and has times that the zone has not."""
+    settings.USE_TZ = False
+    settings.TIME_ZONE = "Europe/Berlin"
+    clock.move_to(datetime(2026, 3, 29, 2, 30, tzinfo=UTC).timestamp())
+
+    def ended(sid: str) -> None:
+        now = datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
+        Revocation.objects.create(
+            subject=f"s:{sid}", created_at=now, expires_at=now + timedelta(days=1)
+        )
+
+    ended("one")
+    feed = Feed()
+    assert revoked(feed, "one")
+    clock.shift(60)
+    ended("two")
+    clock.shift(1)
+    assert revoked(feed, "two")
 
 
 def test_new_entry_is_known_within_the_interval(clock: Any) -> None:

@@ -467,6 +467,20 @@ def test_change_that_cannot_be_written_is_a_record(
     assert [r.levelno for r in caplog.records] == [logging.WARNING]
 
 
+def test_history_out_of_reach_breaks_no_request(
+    owner: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even what looks for a transaction that is open already."""
+
+    def fail(using: str) -> Any:
+        raise DatabaseError("out of reach")
+
+    monkeypatch.setattr(history, "savepoint", fail)
+    history.note_change(SID, HOME | {"HTTP_USER_AGENT": MAC})
+    assert browser(UserFactory()).get("/sessions/").status_code == 200
+    assert {r.levelno for r in caplog.records} == {logging.WARNING}
+
+
 def test_change_stands_on_the_page_and_in_the_admin(db_engine: None) -> None:
     user = UserFactory(admin=True)
     client = browser(user, headers=device(LINUX))

@@ -282,6 +282,18 @@ def test_last_seen_moves_when_the_row_is_read(visit: Visit, clock: Any) -> None:
     assert Session.objects.get().last_seen_at.timestamp() == NOW + 301
 
 
+def test_write_on_a_copy_that_was_not_valid_from_the_first(clock: Any) -> None:
+    """`nbf` is written by nobody but other issuers."""
+    session = saved(x=1)
+    codec = get_config().codec
+    claims = codec.read(session.session_key, NOW)._replace(nbf=NOW + 20)
+    clock.shift(21)
+    later = Store(codec.issue(claims, NOW))
+    later["y"] = 2
+    later.save()
+    assert Session.objects.get().get_decoded() == {"x": 1, "y": 2}
+
+
 def test_sliding_refresh_moves_row_and_cookie(visit: Visit, clock: Any) -> None:
     visit(write(x=1))
     clock.shift(4 * 86400)

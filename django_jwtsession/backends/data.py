@@ -141,7 +141,7 @@ def _same(old: Any, new: Any, config: Config) -> bool:
     if type(old) is type(new) and type(old) in _PLAIN:
         return True
     with suppress(ValueError):  # something that marshal does not know
-        # In version 2 the bytes depend on nothing but types and values, and the order of keys.
+        # In version 2 the bytes of what JSON knows depend on types, values and order alone.
         if marshal.dumps(old, 2) == marshal.dumps(new, 2):
             return True
     dumps = config.serializer().dumps

@@ -196,8 +196,9 @@ class SessionStore(db.SessionStore):
 
     def _copied_row(self, claims: Claims) -> rows.Row | None:
         # The data as it came in: the dictionary in use may have changed since.
-        # It may have expired by now, too; it had not when it was issued.
-        fresh = self.config.codec.read(self.session_key or "", claims.iat)
+        # It may have expired by now, too; it had not when it began.
+        began = max(claims.iat, claims.nbf or 0)
+        fresh = self.config.codec.read(self.session_key or "", began)
         self._copied = self._unpack(fresh)
         if self._copied is None or claims.ver is None:
             return None

@@ -13,6 +13,8 @@ from ..recent import Recent
 from .claims import Claims
 
 SIZE = 512
+# Of one token's data: what is more than a cookie can hold was compressed.
+MAX_DATA = 8192
 _D = Claims._fields.index("d")
 
 # The claims before `d`, `d` itself, and those after it. Of `d` each reader gets a copy of their
@@ -41,5 +43,7 @@ class RecentTokens(Recent[_Kept]):
 
     def put(self, token: str, claims: Claims) -> None:
         """Keep the `claims` that were read from `token`."""
-        data = None if claims.d is None else marshal.dumps(claims.d)
-        self.keep(token, (claims[:_D], data, claims[_D + 1 :]))
+        # In version 2: a later one tells where two values are one object, and tokens do not.
+        data = None if claims.d is None else marshal.dumps(claims.d, 2)
+        if data is None or len(data) <= MAX_DATA:
+            self.keep(token, (claims[:_D], data, claims[_D + 1 :]))

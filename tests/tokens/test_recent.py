@@ -88,6 +88,25 @@ def test_no_more_than_twice_the_size_are_kept_and_those_in_use_stay() -> None:
     assert recent.get("token 50") is None
 
 
+def test_values_that_are_one_object_are_two_when_they_are_read() -> None:
+    one = codec("A256GCM")
+    shared: list[int] = []
+    claims = a_session(d={"cart": shared, "wishes": shared})
+    token = one.issue(claims, NOW)
+    one.keep(token, claims)
+    data = one.read(token, NOW).d
+    data["cart"].append(1)
+    assert data == {"cart": [1], "wishes": []}
+
+
+def test_data_that_only_compression_fits_into_a_cookie_are_not_kept() -> None:
+    recent = RecentTokens()
+    recent.put("small", a_session(d={"x": "y" * 8000}))
+    recent.put("large", a_session(d={"x": "y" * 9000}))
+    assert recent.get("small") is not None
+    assert recent.get("large") is None
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (

@@ -229,12 +229,13 @@ class Feed:
 
     def report_outage(self) -> None:
         """Log the exception that is being handled, once an outage."""
-        if not self._outage:
+        with self._memory:  # requests find it out at the same time
+            is_known, self._outage = self._outage, True
+        if not is_known:
             logger.exception(
                 "The database is out of reach; sessions go on with what is known for"
                 " STALE_IF_ERROR."
             )
-        self._outage = True
 
     def _read(self, started: float) -> float:
         """Learn what is new; return when the database was asked last."""

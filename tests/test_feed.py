@@ -343,6 +343,30 @@ def test_known_entries_hold_for_stale_if_error_and_then_it_is_an_error(
     assert len(caplog.records) == 1
 
 
+def test_outage_that_two_threads_find_is_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed, both = Feed(), threading.Barrier(2)
+    records: list[str] = []
+
+    def slow(message: str) -> None:
+        records.append(message)
+        time.sleep(0)  # lets the other thread go on
+
+    monkeypatch.setattr(feed_module.logger, "exception", slow)
+
+    def find_out() -> None:
+        both.wait()
+        feed.report_outage()
+
+    for _ in range(50):
+        feed.clear()
+        threads = [threading.Thread(target=find_out) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(records) == 50
+
+
 def test_feed_recovers_by_itself(outage: Any, clock: Any, monkeypatch: Any) -> None:
     feed = Feed()
     feed.refresh()

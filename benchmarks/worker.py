@@ -248,9 +248,8 @@ def _nothing() -> None:
 def _forget_tokens() -> None:
     """Let the next request bring a token that this process has never read."""
     from django_jwtsession.conf import get_config
-    from django_jwtsession.tokens.recent import RecentTokens
 
-    get_config().codec._recent = RecentTokens()
+    get_config().codec._recent.clear()
 
 
 def _answer(base: list[int], added: float) -> dict[str, Any]:

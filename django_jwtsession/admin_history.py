@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from . import admin_export
 from .admin_dates import DrillDownList
 from .admin_ending import (
+    REASON,
     ask,
     end_user_url,
     ended_already,
@@ -46,13 +47,13 @@ from .devices import describe, words
 from .feed import feed
 from .listing import BY_USER, ENDS, engine_model
 from .models import SessionEvent
-from .revocation import revoke_session
+from .revocation import BY_COMMAND, TOO_MANY, revoke_session
 
 _REASONS = {
     BY_USER: _("ended on the page of the user's sessions"),
-    "admin": _("ended in the admin"),
-    "command": _("ended on the command line"),
-    "too many sessions": _("the user had too many sessions"),
+    REASON: _("ended in the admin"),
+    BY_COMMAND: _("ended on the command line"),
+    TOO_MANY: _("the user had too many sessions"),
 }
 
 
@@ -212,7 +213,7 @@ class SessionEventAdmin(FreshLoginAdminMixin):
         if request.method != "POST":
             owners = [(self.user_name(event), None)]
             return ask(self, request, gettext("End this session?"), owners=owners, own_alone=own)
-        revoke_session(event.sid, by=request.user, reason="admin")
+        revoke_session(event.sid, by=request.user, reason=REASON)
         self.message_user(request, gettext("The session was ended."), messages.SUCCESS)
         if own:
             logout(request)  # or this very request would go on with a session that is gone

@@ -19,8 +19,7 @@ from django.db import DatabaseError, router
 
 from .cleanup import in_test_environment
 from .conf import Config, get_config
-from .feed_lines import Line, Moment, read_moments, to_stored
-from .feed_lines import read_lines as _lines
+from .feed_lines import Line, Moment, read_lines, read_moments, to_stored
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -158,11 +157,6 @@ class Feed:
             await sync_to_async(self._ask_once)(max_age)
         self._check_age(config)
 
-    def is_quiet(self) -> bool:
-        """Tell that refresh() has nothing to do: what a coroutine would cost is spared."""
-        poll = get_config().revocation_poll
-        return poll is None or self._is_quiet(poll, None)
-
     def _is_quiet(self, poll: float, max_age: float | None) -> bool:
         """Tell that there is nothing to ask and the last answer is young, as most requests find."""
         return max_age is None and not self._outage and 0 < self._next_ask - time.time() <= poll
@@ -253,9 +247,12 @@ class Feed:
         found = read_moments(entries.filter(created_at__gte=since))
         new = [pk for pk, _ in found - self._known]
         for start in range(0, len(new), _MOST_IDS):
-            self._take(_lines(entries.filter(pk__in=new[start : start + _MOST_IDS])))
+            self._take(read_lines(entries.filter(pk__in=new[start : start + _MOST_IDS])))
         # Not before all were read: a poll that breaks off is to begin where it began.
-        self._known = found if long_look else self._known | found
+        if long_look:
+            self._known = found
+        else:
+            self._known |= found
         if found:
             newest = max(moment for _, moment in found)
             self._watermark = max(self._watermark, to_stored(newest))
@@ -274,7 +271,7 @@ class Feed:
         recent = time.time() - _LONG_LOOK_BACK.total_seconds()
         while True:
             asked_at = time.time()
-            lines = _lines(entries.filter(pk__gt=last)[:_BATCH])
+            lines = read_lines(entries.filter(pk__gt=last)[:_BATCH])
             self._take(lines)
             known.update((line.pk, line.moment) for line in lines if line.created_at >= recent)
             newest += [max(line.moment for line in lines)] if lines else []

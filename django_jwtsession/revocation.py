@@ -26,6 +26,8 @@ from .times import to_datetime
 security_logger = logging.getLogger("django.security.jwtsession")
 
 REVOKED = "revoked"
+BY_COMMAND = "command"
+TOO_MANY = "too many sessions"
 # A row that is by so many seconds younger than its login was made from a token that held it all.
 ADOPTED = 1.0
 _BATCH = 1000
@@ -238,7 +240,7 @@ def enforce_limit(model: Any, user_id: Any) -> None:
     newest = model.objects.filter(user_id=user_id).order_by("-authenticated_at", "-pk")
     beyond = list(newest.values_list("pk", flat=True)[limit:])
     if beyond:
-        revoke_rows(model.objects.filter(pk__in=beyond), reason="too many sessions")
+        revoke_rows(model.objects.filter(pk__in=beyond), reason=TOO_MANY)
 
 
 def _unix(at: Any) -> float | None:

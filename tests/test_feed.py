@@ -66,13 +66,13 @@ def test_first_load_may_take_longer_than_an_answer_is_good_for(
     monkeypatch.setattr(feed_module, "_BATCH", 2)
     for number in range(5):
         entry(f"s:{number}")
-    lines = feed_module._lines
+    lines = feed_module.read_lines
 
     def slowly(entries: Any) -> Any:
         clock.shift(50)
         return lines(entries)
 
-    monkeypatch.setattr(feed_module, "_lines", slowly)
+    monkeypatch.setattr(feed_module, "read_lines", slowly)
     feed = Feed()
     assert revoked(feed, "4")
     assert feed._age() == 50  # of the last batch, not of the first
@@ -82,7 +82,7 @@ def test_start_up_that_broke_off_begins_again(monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.setattr(feed_module, "_BATCH", 2)
     for number in range(4):
         entry(f"s:{number}")
-    feed, read = Feed(), feed_module._lines
+    feed, read = Feed(), feed_module.read_lines
     answers = iter([read, None])
 
     def breaks_off(entries: Any) -> Any:
@@ -91,10 +91,10 @@ def test_start_up_that_broke_off_begins_again(monkeypatch: pytest.MonkeyPatch, c
             raise OperationalError("out of reach")
         return answer(entries)
 
-    monkeypatch.setattr(feed_module, "_lines", breaks_off)
+    monkeypatch.setattr(feed_module, "read_lines", breaks_off)
     with pytest.raises(FeedUnavailable):
         feed.refresh()
-    monkeypatch.setattr(feed_module, "_lines", read)
+    monkeypatch.setattr(feed_module, "read_lines", read)
     clock.shift(1)
     assert revoked(feed, "3")
 
@@ -157,7 +157,7 @@ def test_poll_that_breaks_off_begins_where_it_began(
 ) -> None:
     monkeypatch.setattr(feed_module, "_MOST_IDS", 1)
     entry("s:first", age=3600)
-    feed, read = Feed(), feed_module._lines
+    feed, read = Feed(), feed_module.read_lines
     feed.refresh()
     for number in range(4):
         entry(f"s:{number}", age=number * 20)
@@ -169,10 +169,10 @@ def test_poll_that_breaks_off_begins_where_it_began(
                 raise OperationalError("out of reach")
             return read(entries)
 
-        monkeypatch.setattr(feed_module, "_lines", breaks_off)
+        monkeypatch.setattr(feed_module, "read_lines", breaks_off)
         clock.shift(1)
         feed.refresh()
-    monkeypatch.setattr(feed_module, "_lines", read)
+    monkeypatch.setattr(feed_module, "read_lines", read)
     clock.shift(1)
     assert all(revoked(feed, str(number)) for number in range(4))
 
@@ -310,7 +310,7 @@ def test_times_are_those_of_the_row_whatever_zone_the_database_keeps(
         monkeypatch.setattr(connection, "timezone", ZoneInfo(zone))
     made = entry("s:one", age=7200.25)
     made.refresh_from_db()
-    [line] = feed_module._lines(Revocation.objects.all())
+    [line] = feed_module.read_lines(Revocation.objects.all())
     assert line.created_at == pytest.approx(made.created_at.timestamp(), abs=0.002)
     assert line.expires_at == pytest.approx(made.expires_at.timestamp(), abs=0.002)
     assert line.expires_at == pytest.approx(time.time() + 3600, abs=5)

@@ -199,11 +199,6 @@ class TokenSession(SessionBase):
             return self.get_session_cookie_age()
         return super().get_expiry_age(**kwargs)
 
-    def get_expire_at_browser_close(self) -> bool:
-        if "_session_expiry" not in self._get_session():
-            return get_options().expire_at_browser_close
-        return super().get_expire_at_browser_close()
-
     def is_due(self, now: float) -> bool:
         """Tell whether the response to a request that only read the session needs anything."""
         return self.refresh_due(now) or self.reissue_due(now) or self.touch_due(now)
@@ -362,18 +357,14 @@ class TokenSession(SessionBase):
 
     def _issue(self, data: dict[str, Any], now: float) -> None:
         """Make `session_key` a new token of this session."""
-        self._take(*self._token_for(self._token_claims(data, now), data, now))
+        self._issue_claims(self._token_claims(data, now), data, now)
 
-    def _token_for(self, claims: Claims, data: dict[str, Any], now: float) -> tuple[str, Claims]:
-        """Return a token with `claims` that fits into a cookie, and what is in it."""
+    def _issue_claims(self, claims: Claims, data: dict[str, Any], now: float) -> None:
+        """Make `session_key` a new token, which fits into a cookie, with `claims`."""
         token, claims = self._seal(claims, now)
         size = len(get_options().name) + len(token)
         if size > MAX_COOKIE_SIZE:
-            return self._too_large(claims, data, size, now)
-        return token, claims
-
-    def _take(self, token: str, claims: Claims) -> None:
-        """Be the session of a token that was just issued."""
+            token, claims = self._too_large(claims, data, size, now)
         self.config.codec.keep(token, claims)
         self._token, self._claims = token, claims
 

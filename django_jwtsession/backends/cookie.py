@@ -36,7 +36,7 @@ class SessionStore(TokenSession):
     async def aload(self) -> dict[str, Any]:
         """See load()."""
         claims = self._open()
-        if claims is not None and not feed.is_quiet():
+        if claims is not None:
             await feed.arefresh()
         return self._judge(claims)
 

@@ -267,7 +267,7 @@ class SessionStore(TokenSession):
         self._row, self._row_at = row, now
         self.look_for_change = 0 < seen_at < row.last_seen_at  # a copy in a cookie does not know it
         if self._token_due(now):
-            self._take(*self._token_for(self._row_claims(data, now), data, now))
+            self._issue_claims(self._row_claims(data, now), data, now)
         return True
 
     def _expected_version(self, row: rows.Row) -> int | None:

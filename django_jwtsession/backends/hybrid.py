@@ -62,8 +62,7 @@ class SessionStore(db.SessionStore):
         claims = self._open()
         if claims is None:
             return self._accept(None, None)
-        if not feed.is_quiet():
-            await feed.arefresh()
+        await feed.arefresh()
         if self._known_end(claims):
             return self._accept(None, None)
         data = self._from_copy(claims)

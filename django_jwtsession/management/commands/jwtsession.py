@@ -96,14 +96,14 @@ class Command(BaseCommand):
     ) -> None:
         """End sessions; print how many rows there were."""
         if user is not None:
-            count = revocation.revoke_user_sessions(_user(user), reason="command")
+            count = revocation.revoke_user_sessions(_user(user), reason=revocation.BY_COMMAND)
         elif sid is not None:
             try:
-                count = int(revocation.revoke_session(sid, reason="command"))
+                count = int(revocation.revoke_session(sid, reason=revocation.BY_COMMAND))
             except (BadToken, ValueError):
                 raise CommandError("That is no session id: 22 letters, digits, - and _.") from None
         else:
-            count = revocation.revoke_all_sessions(reason="command")
+            count = revocation.revoke_all_sessions(reason=revocation.BY_COMMAND)
         self.stdout.write(f"Ended; {count} of them in the table.")
 
 

@@ -71,7 +71,7 @@ check-example: $(VENV)/.installed
 # --- tests ---------------------------------------------------------------------------------------
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 test-services: $(VENV)/.installed-services
 	.ci/services $(BIN)/python -m pytest -m "not packaging" $(ARGS)

@@ -241,7 +241,7 @@ def _revocations(connection: Any) -> dict[str, str]:
 
 
 def _sqlite_functions(connection: Any) -> None:
-    from django_jwtsession.sids import sid_from_uuid
+    from django_jwtsession.tokens.sid import sid_from_uuid
 
     connection.ensure_connection()
     connection.connection.create_function(

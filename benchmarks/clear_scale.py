@@ -67,8 +67,8 @@ def our_write(rows: int) -> Callable[[], Any]:
     from benchmarks.bulk import session_id
     from django_jwtsession.backends.db import SessionStore
     from django_jwtsession.conf import get_config
-    from django_jwtsession.sids import sid_from_uuid
     from django_jwtsession.tokens.claims import Claims
+    from django_jwtsession.tokens.sid import sid_from_uuid
 
     random = Random(1)
 

@@ -54,8 +54,8 @@ def forked(work: Any) -> Any:
 
 def load() -> dict[str, float]:
     """Load everything, in a process that has nothing yet; then look things up."""
-    from django_jwtsession.feed import Feed
     from django_jwtsession.models import Revocation
+    from django_jwtsession.revocation.feed import Feed
 
     Revocation.objects.exists()  # connects
     empty, full = Feed(), Feed()
@@ -103,7 +103,7 @@ def _poll(feed: Any, long: bool = False) -> float:
 
 def watch(seconds: float) -> list[list[Any]]:
     """Serve: ask the feed 100 times a second, as requests do; note when each entry was learnt."""
-    from django_jwtsession.feed import feed
+    from django_jwtsession.revocation.feed import feed
 
     known = set(feed._sessions)
     learnt: list[list[Any]] = []
@@ -121,7 +121,7 @@ def watch(seconds: float) -> list[list[Any]]:
 def revoke(seconds: float, a_second: float) -> dict[str, float]:
     """Revoke sessions at a steady pace, from threads; return when each call returned."""
     from django_jwtsession.revocation import revoke_session
-    from django_jwtsession.sids import new_sid
+    from django_jwtsession.tokens.sid import new_sid
 
     done: dict[str, float] = {}
 
@@ -142,7 +142,7 @@ def propagation(seconds: float, a_second: float) -> None:
     """Print how long after its revocation a session is refused by each process."""
     from django.db import connections
 
-    from django_jwtsession.feed import feed
+    from django_jwtsession.revocation.feed import feed
 
     feed.refresh()  # once for all, as a server does that loads the site before it forks
     connections.close_all()

@@ -15,13 +15,14 @@ from django.test import Client
 from django.utils import timezone
 
 from benchmarks.bulk import session_id
-from django_jwtsession import cleanup, revocation
 from django_jwtsession.backends.db import SessionStore
 from django_jwtsession.conf import get_config
-from django_jwtsession.feed import Feed, feed
 from django_jwtsession.models import Session
-from django_jwtsession.sids import sid_from_uuid
+from django_jwtsession.models import clearing as cleanup
+from django_jwtsession.revocation import ending as revocation
+from django_jwtsession.revocation.feed import Feed, feed
 from django_jwtsession.tokens.claims import Claims
+from django_jwtsession.tokens.sid import sid_from_uuid
 
 SESSIONS = "/admin/django_jwtsession/session/"
 HISTORY = "/admin/django_jwtsession/sessionevent/"

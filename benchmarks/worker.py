@@ -234,7 +234,7 @@ class Worker:
         if stateless:
             return _nothing
         from django_jwtsession.models import Session
-        from django_jwtsession.sids import uuid_from_sid
+        from django_jwtsession.tokens.sid import uuid_from_sid
 
         store = import_module(self.engine.session_engine).SessionStore(client.cookie)
         row = Session.objects.filter(pk=uuid_from_sid(store.sid))

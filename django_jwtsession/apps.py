@@ -14,8 +14,8 @@ class JWTSessionConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import alarms, checks  # noqa: F401
-        from .history import write_pending
+        from .history import mails as alarms
+        from .history.events import write_pending
         from .receivers import on_login, on_login_failed, on_logout
         from .signals import new_device, token_reused
 

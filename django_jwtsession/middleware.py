@@ -20,11 +20,11 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
 
-from . import devices
 from .backends.base import TokenSession
 from .backends.options import Options, get_options
+from .backends.policy import Action, respond
 from .conf import get_config
-from .policy import Action, respond
+from .devices import clients as devices
 
 # What carries an action out; its async twin has an "a" in front. False: the session has ended.
 _METHODS = {
@@ -213,7 +213,9 @@ def _may_have_changed(session: Any) -> bool:
 
 
 def _look_for_change(session: Any) -> None:
-    from .history import note_change  # the models, which settings that name this module have not
+    from .history.events import (
+        note_change,  # the models, which settings that name this module have not
+    )
 
     note_change(session.sid, session.environ)
 

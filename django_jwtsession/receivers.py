@@ -6,9 +6,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from . import history
 from .backends.base import TokenSession
-from .cleanup import clear_at_login
+from .history import events as history
+from .models.clearing import clear_at_login
 from .signals import session_created
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from . import views, views_sessions
+from .pages import login as views
+from .pages import sessions as views_sessions
 
 app_name = "jwtsession"
 urlpatterns = [

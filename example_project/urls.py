@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import TemplateView
 
-from django_jwtsession.views import LoginView, LogoutView
+from django_jwtsession.pages.login import LoginView, LogoutView
 
 from . import views
 

@@ -21,7 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import CreateView, TemplateView, View
 
-from django_jwtsession import devices
+from django_jwtsession.devices import clients as devices
 
 
 @method_decorator([sensitive_post_parameters(), never_cache], name="dispatch")

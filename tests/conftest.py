@@ -17,8 +17,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 
 from django_jwtsession.backends import hybrid
-from django_jwtsession.feed import feed
-from django_jwtsession.sightings import sightings
+from django_jwtsession.devices.places import sightings
+from django_jwtsession.revocation.feed import feed
 from tests import urls_engines
 
 ENGINES = {
@@ -84,6 +84,11 @@ async def own_connection() -> AsyncIterator[None]:
     """Close the connection of the thread in which async code runs its queries."""
     yield
     await sync_to_async(connections.close_all)()
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name functions by their name: pytest-xdist needs the same ids in every process."""
+    return getattr(val, "__qualname__", None) if callable(val) else None
 
 
 Visit = Callable[..., Any]

@@ -19,7 +19,7 @@ from django.utils.formats import date_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 
-from .admin_lists import WithoutIndex
+from .lists import WithoutIndex
 
 _PARTS = ("year", "month", "day")
 

@@ -19,11 +19,11 @@ from django.urls import NoReverseMatch, path, reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from .admin_stepup import FreshLoginAdminMixin
-from .cleanup import session_model
-from .listing import number_of
-from .revocation import revoke_user_sessions
-from .sids import uuid_from_sid
+from ..models.clearing import session_model
+from ..pages.listing import number_of
+from ..revocation.ending import revoke_user_sessions
+from ..tokens.sid import uuid_from_sid
+from .stepup import FreshLoginAdminMixin
 
 _MAX_USERS_NAMED = 10
 REASON = "admin"

@@ -19,9 +19,16 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from . import admin_export
-from .admin_dates import DrillDownList
-from .admin_ending import (
+from ..conf import get_config
+from ..devices.clients import describe, words
+from ..models.clearing import session_model
+from ..models.tables import SessionEvent
+from ..pages.listing import BY_USER, ENDS, engine_model
+from ..revocation.ending import BY_COMMAND, TOO_MANY, revoke_session
+from ..revocation.feed import feed
+from . import export as admin_export
+from .dates import DrillDownList
+from .ending import (
     REASON,
     ask,
     end_user_url,
@@ -30,7 +37,7 @@ from .admin_ending import (
     may_end,
     way_back,
 )
-from .admin_lists import (
+from .lists import (
     ADMIN_CSS,
     BrowserFilter,
     CappedPaginator,
@@ -40,14 +47,7 @@ from .admin_lists import (
     WhenFilter,
     matches,
 )
-from .admin_stepup import FreshLoginAdminMixin
-from .cleanup import session_model
-from .conf import get_config
-from .devices import describe, words
-from .feed import feed
-from .listing import BY_USER, ENDS, engine_model
-from .models import SessionEvent
-from .revocation import BY_COMMAND, TOO_MANY, revoke_session
+from .stepup import FreshLoginAdminMixin
 
 _REASONS = {
     BY_USER: _("ended on the page of the user's sessions"),

@@ -20,10 +20,10 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from .conf import get_config
-from .devices import BROWSERS, SYSTEMS, normal_ip, stored_ip
-from .exceptions import BadToken
-from .sids import sid_from_uuid, uuid_from_sid
+from ..conf import get_config
+from ..devices.clients import BROWSERS, SYSTEMS, normal_ip, stored_ip
+from ..exceptions import BadToken
+from ..tokens.sid import sid_from_uuid, uuid_from_sid
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrPromise

@@ -20,10 +20,14 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from .admin_dates import DrillDownList
-from .admin_ending import EndingMixin, end_user_url, is_of_what_is_deleted, own_pk
-from .admin_history import SessionEventAdmin
-from .admin_lists import (
+from ..models.tables import Session
+from ..models.times import to_datetime
+from ..pages.listing import engine_model
+from ..pages.phrases import ago, ahead
+from .dates import DrillDownList
+from .ending import EndingMixin, end_user_url, is_of_what_is_deleted, own_pk
+from .events import SessionEventAdmin
+from .lists import (
     ADMIN_CSS,
     BrowserFilter,
     CappedPaginator,
@@ -34,11 +38,7 @@ from .admin_lists import (
     WithoutIndex,
     matches,
 )
-from .admin_stepup import FreshLoginAdminMixin
-from .listing import engine_model
-from .models import Session
-from .phrases import ago, ahead
-from .times import to_datetime
+from .stepup import FreshLoginAdminMixin
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]

@@ -15,8 +15,8 @@ from django.http.response import HttpResponseBase
 from django.urls import path, reverse
 from django.utils.translation import gettext
 
-from .decorators import MAX_AGE, is_fresh
-from .views_sessions import ConfirmView
+from ..pages.sessions import ConfirmView
+from ..pages.stepup import MAX_AGE, is_fresh
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 
-from .. import policy
 from ..conf import Config, get_config
+from ..devices.places import sightings
 from ..exceptions import BadToken, Reason
-from ..feed import feed
-from ..sightings import sightings
+from ..revocation.feed import feed
 from ..tokens.claims import Claims
 from . import data as session_data
+from . import policy
 from .options import get_options
 
 logger = logging.getLogger("django.security.jwtsession")
@@ -225,7 +225,7 @@ class TokenSession(SessionBase):
     def is_elsewhere(self) -> bool:
         """Tell whether a logged-in user's session, as loaded, is used where it was not before.
 
-        As far as this process knows: see sightings.py.
+        As far as this process knows: see devices/places.py.
         """
         if self._sid is None or self._auth_time is None or self.environ is None:
             return False
@@ -404,6 +404,6 @@ class TokenSession(SessionBase):
     @classmethod
     def clear_expired(cls) -> None:
         """Delete what has expired from all tables of the package, in batches."""
-        from ..cleanup import clear_expired
+        from ..models.clearing import clear_expired
 
         clear_expired(cls)

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth import SESSION_KEY
 from django.core.exceptions import ValidationError
 
-from ..times import to_datetime
+from ..models.times import to_datetime
 
 _TIMES = frozenset({"authenticated_at", "expires_at", "last_seen_at"})
 
@@ -40,7 +40,7 @@ def user_id(model: Any, value: Any) -> Any:
 @cache
 def own_names(model: Any) -> tuple[str, ...]:
     """Return the names of the columns that `model` has beyond AbstractSession's."""
-    from ..models import AbstractSession
+    from ..models.tables import AbstractSession
 
     known = {field.name for field in AbstractSession._meta.local_fields}
     fields = model._meta.concrete_fields

@@ -12,11 +12,11 @@ from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 
-from .. import revocation
 from ..exceptions import Reason, SessionTooLarge
-from ..feed import MOVED, feed
-from ..sids import new_sid
+from ..revocation import ending as revocation
+from ..revocation.feed import MOVED, feed
 from ..tokens.claims import Claims
+from ..tokens.sid import new_sid
 from . import data as session_data
 from .base import FRESH_FOR, MAX_COOKIE_SIZE, TokenSession
 

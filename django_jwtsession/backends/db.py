@@ -16,11 +16,12 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import IntegrityError
 from django.utils.functional import cached_property
 
-from .. import devices, revocation
-from ..feed import MOVED, feed
-from ..sids import new_sid, uuid_from_sid
-from ..times import to_datetime
+from ..devices import clients as devices
+from ..models.times import to_datetime
+from ..revocation import ending as revocation
+from ..revocation.feed import MOVED, feed
 from ..tokens.claims import Claims
+from ..tokens.sid import new_sid, uuid_from_sid
 from . import columns, rows
 from . import data as session_data
 from .base import FRESH_FOR, TokenSession
@@ -39,7 +40,7 @@ class SessionStore(TokenSession):
     @classmethod
     def get_model_class(cls) -> Any:
         """Return the model; override it, and its get_session_store_class(), to add columns."""
-        from ..models import Session
+        from ..models.tables import Session
 
         return Session
 

@@ -14,13 +14,13 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 from django.db.models import F
 
-from .. import policy, revocation
-from ..feed import feed
-from ..sids import uuid_from_sid
-from ..times import to_datetime
+from ..models.times import to_datetime
+from ..revocation import ending as revocation
+from ..revocation.feed import feed
 from ..tokens.claims import Claims
+from ..tokens.sid import uuid_from_sid
 from . import data as session_data
-from . import db, rows
+from . import db, policy, rows
 
 # The versions that this process wrote, and until when an older copy could still be trusted. Between
 # processes a copy can be REVALIDATE_AFTER seconds behind; a process trusts none older than its own.

@@ -14,7 +14,7 @@ from django.db import connections, models, router, transaction
 from django.db.models import F
 from django.db.models.deletion import Collector
 
-from ..savepoints import savepoint
+from ..models.savepoints import savepoint
 from . import statements
 
 

@@ -1,0 +1,1 @@
+"""Who asks: the address, the user agent in words, where a session was seen."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-from .conf import Config
+from ..conf import Config
 
 _MAX_USER_AGENT = 512
 _MAX_WORDS = 64

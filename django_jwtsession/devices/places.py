@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .conf import Config
-from .recent import Recent
+from ..conf import Config
+from ..tokens.bounded import Recent
 
 _SESSIONS = 2048
 # Of one session: a phone on the move must not ask the database with each request.

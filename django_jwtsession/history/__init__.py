@@ -1,0 +1,1 @@
+"""What happened to sessions: the history, and the mails about it."""

@@ -18,12 +18,12 @@ from django.db import DatabaseError, close_old_connections, router, transaction
 from django.dispatch import Signal
 from django.http import HttpRequest
 
-from . import devices
-from .conf import get_config
-from .models import SessionEvent
-from .savepoints import savepoint
-from .signals import new_device
-from .times import to_datetime
+from ..conf import get_config
+from ..devices import clients as devices
+from ..models.savepoints import savepoint
+from ..models.tables import SessionEvent
+from ..models.times import to_datetime
+from ..signals import new_device
 
 logger = logging.getLogger("django_jwtsession")
 

@@ -24,11 +24,11 @@ from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from . import devices
-from .cleanup import in_test_environment
-from .conf import get_config
-from .history import after_commit, device_of
-from .models import SessionEvent
+from ..conf import get_config
+from ..devices import clients as devices
+from ..models.clearing import in_test_environment
+from ..models.tables import SessionEvent
+from .events import after_commit, device_of
 
 logger = logging.getLogger("django_jwtsession")
 

@@ -1,0 +1,7 @@
+"""The tables, how they are asked, and how they are cleared."""
+
+from __future__ import annotations
+
+from .tables import AbstractSession, Revocation, Session, SessionEvent
+
+__all__ = ["AbstractSession", "Revocation", "Session", "SessionEvent"]

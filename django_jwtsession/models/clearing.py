@@ -14,7 +14,7 @@ from django.core import mail
 from django.db import DatabaseError, router, transaction
 from django.utils import timezone
 
-from .conf import get_config
+from ..conf import get_config
 
 logger = logging.getLogger("django_jwtsession")
 # How far clearing has come; `clearsessions --verbosity 2` shows it.
@@ -70,7 +70,7 @@ class Expiring(NamedTuple):
 
 def expiring(store: Any = None) -> list[Expiring]:
     """Return what has expired now, in all tables."""
-    from .models import Revocation, SessionEvent
+    from .tables import Revocation, SessionEvent
 
     now = timezone.now()
     return [
@@ -107,7 +107,7 @@ def _say(table: Expiring, cleared: int) -> None:
 
 def session_model(store: Any = None) -> Any:
     """Return the model of `store`, the site's engine by default; Session where it has no rows."""
-    from .models import AbstractSession, Session
+    from .tables import AbstractSession, Session
 
     store = store or import_module(settings.SESSION_ENGINE).SessionStore
     model = store.get_model_class() if hasattr(store, "get_model_class") else Session

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 from django.db import models, router
 from django.utils import timezone
 
-from .conf import get_config
-from .exceptions import BadToken
-from .sids import uuid_from_sid
+from ..conf import get_config
+from ..exceptions import BadToken
+from ..tokens.sid import uuid_from_sid
 
 if TYPE_CHECKING:
     _Manager = models.Manager[Any]
@@ -40,7 +40,7 @@ class SessionQuerySet(ExpiringQuerySet):
 
         Arguments: `by` is the user who ends them, `reason` a word for the history.
         """
-        from .revocation import revoke_rows
+        from ..revocation.ending import revoke_rows
 
         return revoke_rows(self, by=by, reason=reason)
 

@@ -11,12 +11,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .devices import words
+from ..devices.clients import words
+from ..tokens.sid import sid_from_uuid
 from .managers import ExpiringManager, SessionManager
-from .sids import sid_from_uuid
 
 if TYPE_CHECKING:
-    from .backends.db import SessionStore
+    from ..backends.db import SessionStore
 
 
 class AbstractSession(models.Model):
@@ -102,7 +102,7 @@ class Session(AbstractSession):
 
     @classmethod
     def get_session_store_class(cls) -> type[SessionStore]:
-        from .backends.db import SessionStore
+        from ..backends.db import SessionStore
 
         return SessionStore
 

@@ -1,0 +1,1 @@
+"""What users see: login, their sessions, the question for the password."""

@@ -19,16 +19,16 @@ from django.db import router
 from django.http import HttpRequest
 from django.utils import timezone
 
-from . import devices
-from .backends.base import TokenSession
-from .conf import get_config
-from .exceptions import BadToken
-from .feed import feed
-from .models import AbstractSession, SessionEvent
+from ..backends.base import TokenSession
+from ..conf import get_config
+from ..devices import clients as devices
+from ..exceptions import BadToken
+from ..models.tables import AbstractSession, SessionEvent
+from ..models.times import to_datetime
+from ..revocation.ending import revoke_session
+from ..revocation.feed import feed
+from ..tokens.sid import uuid_from_sid
 from .phrases import ago
-from .revocation import revoke_session
-from .sids import uuid_from_sid
-from .times import to_datetime
 
 # More than anybody has: a program that logs in at each call must not make the page endless.
 _MOST = 1000

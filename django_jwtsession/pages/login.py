@@ -24,8 +24,8 @@ from django.views.decorators.http import condition, require_safe
 from django.views.decorators.vary import vary_on_cookie
 from django.views.generic import View
 
-from .backends.base import TokenSession
-from .conf import get_config
+from ..backends.base import TokenSession
+from ..conf import get_config
 
 if TYPE_CHECKING:
     _View = View

@@ -18,11 +18,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView, ListView, TemplateView, View
 
-from . import decorators, listing
+from ..models.tables import SessionEvent
+from ..revocation.ending import revoke_user_sessions
+from . import listing
+from . import stepup as decorators
 from .forms import ConfirmForm
-from .models import SessionEvent
-from .revocation import revoke_user_sessions
-from .views import SameSiteMixin
+from .login import SameSiteMixin
 
 SESSIONS = "jwtsession:sessions"
 

@@ -24,7 +24,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.generic import View
 
-from .backends.base import TokenSession
+from ..backends.base import TokenSession
 
 if TYPE_CHECKING:
     _View = View

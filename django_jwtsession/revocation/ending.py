@@ -15,13 +15,13 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import router
 
-from .cleanup import in_test_environment, session_model
-from .conf import Config, get_config
-from .devices import columns
+from ..conf import Config, get_config
+from ..devices.clients import columns
+from ..models.clearing import in_test_environment, session_model
+from ..models.times import to_datetime
+from ..signals import session_revoked, token_reused
+from ..tokens.sid import sid_from_uuid, uuid_from_sid
 from .feed import EVERYONE, MOVED, feed
-from .sids import sid_from_uuid, uuid_from_sid
-from .signals import session_revoked, token_reused
-from .times import to_datetime
 
 security_logger = logging.getLogger("django.security.jwtsession")
 
@@ -110,7 +110,7 @@ _DEVICE = ("ip_address", "user_agent", "browser", "os", "device")
 
 def _from_history(sid: str) -> _Ended:
     """Return whose session without a row it is, and its device, as its login was recorded."""
-    from .models import SessionEvent
+    from ..models.tables import SessionEvent
 
     logins = SessionEvent.objects.using(router.db_for_write(SessionEvent)).filter(
         sid=sid, kind=SessionEvent.Kind.LOGIN
@@ -143,7 +143,7 @@ def revoke_rows(queryset: Any, by: Any = None, reason: str = REVOKED) -> int:
 
 def publish(entries: Iterable[Entry]) -> None:
     """Tell all processes; this one knows at once. Without a feed nothing happens."""
-    from .models import Revocation
+    from ..models.tables import Revocation
 
     entries = list(entries)
     if not entries or get_config().revocation_poll is None:
@@ -210,8 +210,8 @@ def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -
     session = model.objects.filter(pk=pk).first()
     if session is None or not model.objects.filter(pk=pk).delete()[0]:
         return  # a parallel request has done it
-    from .history import tell
-    from .models import SessionEvent
+    from ..history.events import tell
+    from ..models.tables import SessionEvent
 
     config, user_id = get_config(), session.user_id
     end = row_end(config, _unix(session.created_at), _unix(session.authenticated_at))
@@ -249,7 +249,7 @@ def _unix(at: Any) -> float | None:
 
 def _note(ended: list[_Ended], by: Any, reason: str) -> None:
     """Write the history and send the signal."""
-    from .models import SessionEvent
+    from ..models.tables import SessionEvent
 
     SessionEvent.objects.using(router.db_for_write(SessionEvent)).bulk_create(
         SessionEvent(

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, router
 
-from .cleanup import in_test_environment
-from .conf import Config, get_config
-from .feed_lines import Line, Moment, read_lines, read_moments, to_stored
+from ..conf import Config, get_config
+from ..models.clearing import in_test_environment
+from .reader import Line, Moment, read_lines, read_moments, to_stored
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -233,7 +233,7 @@ class Feed:
 
     def _read(self, started: float) -> float:
         """Learn what is new; return when the database was asked last."""
-        from .models import Revocation
+        from ..models.tables import Revocation
 
         entries = Revocation.objects.using(router.db_for_write(Revocation))
         if self._watermark is None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from django.db import connections
 from django.db.models import Field, Func
 
-from .times import to_datetime
+from ..models.times import to_datetime
 
 # Unix time of a column that holds UTC, in the words of each database.
 _UNIX_TIME = {

@@ -9,10 +9,10 @@ from django.contrib.auth import get_permission_codename, get_user_model
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext
 
-from ..admin_dates import drill_down
-from ..admin_ending import end_user_url
-from ..listing import engine_model, number_of
-from ..models import SessionEvent
+from ..admin.dates import drill_down
+from ..admin.ending import end_user_url
+from ..models.tables import SessionEvent
+from ..pages.listing import engine_model, number_of
 
 register = template.Library()
 

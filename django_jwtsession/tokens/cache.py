@@ -9,7 +9,7 @@ from __future__ import annotations
 import marshal
 from typing import Any
 
-from ..recent import Recent
+from .bounded import Recent
 from .claims import Claims
 
 SIZE = 512

@@ -7,9 +7,9 @@ from typing import Any
 
 from ..exceptions import BadKey, BadToken, Reason
 from . import base64url, strict_json
+from .cache import RecentTokens
 from .claims import Claims, check_times, payload, validate
 from .keys import WEEK, Key, KeyRing
-from .recent import RecentTokens
 
 MAX_LENGTH = 8192
 _KEPT_HEADERS = 256

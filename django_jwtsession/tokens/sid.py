@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from .tokens import base64url
+from . import base64url
 
 
 def new_sid() -> str:

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_jwtsession.models import Session, SessionEvent
 
-from .factories import SessionFactory, UserFactory
+from ..factories import SessionFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cookie_engine")]
 

@@ -17,12 +17,12 @@ from django.urls import path
 
 from django_jwtsession.admin import SessionAdmin, SessionsLinkMixin
 from django_jwtsession.models import Session, SessionEvent
-from django_jwtsession.sids import new_sid
+from django_jwtsession.tokens.sid import new_sid
 
-from . import urls
-from .factories import SessionFactory, UserFactory, browser
-from .models import AccountSession
-from .test_admin import text
+from .. import urls
+from ..factories import SessionFactory, UserFactory, browser
+from ..models import AccountSession
+from .test_sessions import text
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 

@@ -18,11 +18,11 @@ from django.utils import timezone
 from django_jwtsession.admin import SessionAdmin, SessionsLinkMixin
 from django_jwtsession.models import Session, SessionEvent
 from django_jwtsession.revocation import revoke_user_sessions
-from django_jwtsession.sids import new_sid, uuid_from_sid
+from django_jwtsession.tokens.sid import new_sid, uuid_from_sid
 
-from . import urls
-from .factories import SessionFactory, UserFactory, browser
-from .test_admin import text
+from .. import urls
+from ..factories import SessionFactory, UserFactory, browser
+from .test_sessions import text
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 

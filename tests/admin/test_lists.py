@@ -13,12 +13,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_jwtsession import admin_lists
 from django_jwtsession.admin import SessionAdmin
-from django_jwtsession.admin_lists import values_in_use
+from django_jwtsession.admin import lists as admin_lists
+from django_jwtsession.admin.lists import values_in_use
 from django_jwtsession.models import Session, SessionEvent
 
-from .factories import SessionFactory, UserFactory, browser
+from ..factories import SessionFactory, UserFactory, browser
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("db_engine")]
 

@@ -17,12 +17,12 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from django_jwtsession.admin import SessionAdmin
-from django_jwtsession.admin_lists import CappedPaginator
+from django_jwtsession.admin.lists import CappedPaginator
 from django_jwtsession.models import Session
 
-from . import urls
-from .factories import SessionFactory, UserFactory, browser
-from .models import AccountSession
+from .. import urls
+from ..factories import SessionFactory, UserFactory, browser
+from ..models import AccountSession
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
@@ -410,7 +410,7 @@ def test_ending_needs_a_csrf_token(staff: Client) -> None:
 
 def test_base_class_serves_a_projects_own_model(settings: Any, staff: Client) -> None:
     settings.SESSION_ENGINE = "tests.models"
-    settings.ROOT_URLCONF = "tests.test_admin"
+    settings.ROOT_URLCONF = "tests.admin.test_sessions"
     client = browser(User.objects.get())
     browser(UserFactory())
     url = "/own/tests/accountsession/"

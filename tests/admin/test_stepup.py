@@ -18,9 +18,9 @@ from django.urls import path
 from django_jwtsession.admin import FreshLoginAdminMixin, SessionAdmin, SessionEventAdmin
 from django_jwtsession.models import Session, SessionEvent
 
-from . import urls
-from .factories import PASSWORD, SessionFactory, UserFactory
-from .test_admin import text
+from .. import urls
+from ..factories import PASSWORD, SessionFactory, UserFactory
+from .test_sessions import text
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 

@@ -13,12 +13,12 @@ from django.test import Client
 
 from django_jwtsession.conf import get_config
 from django_jwtsession.exceptions import Reason
-from django_jwtsession.sids import new_sid
 from django_jwtsession.tokens.claims import Claims
 from django_jwtsession.tokens.codec import Codec
 from django_jwtsession.tokens.keys import KeyRing
+from django_jwtsession.tokens.sid import new_sid
 
-from .conftest import DAY, Visit, cookie, read, write
+from ..conftest import DAY, Visit, cookie, read, write
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from django_jwtsession.conf import get_config
 from django_jwtsession.exceptions import SessionTooLarge
 from django_jwtsession.models import Session
 
-from .conftest import Visit, cookie, read, write
+from ..conftest import Visit, cookie, read, write
 
 pytestmark = pytest.mark.usefixtures("cookie_engine")
 
@@ -104,7 +104,7 @@ def test_backend_that_is_not_installed_any_more_logs_nobody_in_and_breaks_nothin
 ) -> None:
     client.force_login(user)
     before = claims(cookie(client)).be
-    settings.AUTHENTICATION_BACKENDS = ["tests.test_cookie.OtherBackend"]
+    settings.AUTHENTICATION_BACKENDS = ["tests.backends.test_cookie.OtherBackend"]
     assert visit(lambda request: request.user.is_anonymous).content == b"True"
     visit(write(x=1))
     assert claims(cookie(client)).be == before

@@ -10,8 +10,8 @@ from django.test import Client
 
 from django_jwtsession.models import Session
 
-from .conftest import DAY, Visit, read, write
-from .models import AccountSession, SessionStore
+from ..conftest import DAY, Visit, read, write
+from ..models import AccountSession, SessionStore
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("custom_engine")]
 
@@ -84,9 +84,9 @@ def test_store_clears_its_own_model_whatever_the_site_s_engine_is(
 def test_expired_rows_of_the_model_are_cleared_at_a_login(
     clock: Any, visit: Visit, client: Client, user: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("django_jwtsession.cleanup.in_test_environment", lambda: False)
-    monkeypatch.setattr("django_jwtsession.cleanup._next_at_login", 0.0)
-    monkeypatch.setattr("django_jwtsession.cleanup._reached", {})
+    monkeypatch.setattr("django_jwtsession.models.clearing.in_test_environment", lambda: False)
+    monkeypatch.setattr("django_jwtsession.models.clearing._next_at_login", 0.0)
+    monkeypatch.setattr("django_jwtsession.models.clearing._reached", {})
     session = SessionStore()
     session.set_expiry(10)
     session.save()

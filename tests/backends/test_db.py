@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django_jwtsession.backends.db import SessionStore
 from django_jwtsession.models import Session
 
-from .conftest import NOW, WEEK, Visit, cookie, read, write
+from ..conftest import NOW, WEEK, Visit, cookie, read, write
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("db_engine")]
 
@@ -286,7 +286,7 @@ class ReplicaRouter:
 
 
 def test_replica_is_never_asked(settings: Any, clock: Any) -> None:
-    settings.DATABASE_ROUTERS = ["tests.test_db.ReplicaRouter"]
+    settings.DATABASE_ROUTERS = ["tests.backends.test_db.ReplicaRouter"]
     session = saved(x=1)
     again = reopened(session)
     again["y"] = 1

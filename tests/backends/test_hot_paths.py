@@ -23,9 +23,9 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 import django_jwtsession
-from django_jwtsession import feed
 from django_jwtsession.conf import get_config
 from django_jwtsession.middleware import SessionMiddleware
+from django_jwtsession.revocation import feed
 from tests.conftest import ENGINES
 
 PACKAGE = str(Path(django_jwtsession.__file__).parent)

@@ -13,7 +13,7 @@ from django.test import Client
 from django_jwtsession.backends import hybrid, rows
 from django_jwtsession.conf import get_config
 from django_jwtsession.models import Session
-from django_jwtsession.sids import uuid_from_sid
+from django_jwtsession.tokens.sid import uuid_from_sid
 from tests.conftest import ENGINES, NOW, Visit, cookie, read, write
 
 pytestmark = pytest.mark.django_db

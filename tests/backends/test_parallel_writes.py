@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django_jwtsession.backends import db, rows
 from django_jwtsession.models import Session
 
-from .conftest import ENGINES
+from ..conftest import ENGINES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -200,7 +200,6 @@ def changing_in_place(session: Any) -> None:
         ({"x": [1]}, setting(a=1), setting(x=[True]), {"x": [True], "a": 1}),
         ({}, setting(a=None), setting(b=None), {"a": None, "b": None}),
     ],
-    ids=str,
 )
 def test_later_write_keeps_what_it_did_not_change(
     store: Any, before: dict[str, Any], first: Any, then: Any, after: dict[str, Any]

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jwtsession import policy
-from django_jwtsession.policy import Action
+from django_jwtsession.backends import policy
+from django_jwtsession.backends.policy import Action
 
-from .conftest import DAY, NOW, WEEK
+from ..conftest import DAY, NOW, WEEK
 
 QUIET: dict[str, Any] = {
     "has_cookie": True,

@@ -9,7 +9,7 @@ from django.conf import settings as site
 from django.http import HttpResponse
 from django.test import Client
 
-from .conftest import WEEK, Visit, cookie, read, write
+from ..conftest import WEEK, Visit, cookie, read, write
 
 pytestmark = pytest.mark.django_db
 

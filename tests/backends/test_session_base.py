@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.sessions.backends.base import SessionBase
 
-from .conftest import DAY, NOW, WEEK
+from ..conftest import DAY, NOW, WEEK
 
 pytestmark = pytest.mark.django_db
 
@@ -268,7 +268,7 @@ def test_test_cookie_works(store: Any) -> None:
 
 
 def test_session_serializer_that_is_no_json_is_used(store: Any, settings: Any) -> None:
-    settings.SESSION_SERIALIZER = "tests.test_session_base.PickleSerializer"
+    settings.SESSION_SERIALIZER = "tests.backends.test_session_base.PickleSerializer"
     when = datetime(2026, 1, 1, tzinfo=UTC)
     session = saved(store, when=when, raw=b"\x00\xff", _auth_user_id="1")
     assert dict(reopened(session).items()) == {
@@ -282,7 +282,7 @@ def test_session_serializer_that_is_no_json_is_used(store: Any, settings: Any) -
 def test_data_of_another_serializer_is_an_empty_session_and_no_error(
     store: Any, settings: Any, other: str
 ) -> None:
-    ours = "tests.test_session_base.PickleSerializer"
+    ours = "tests.backends.test_session_base.PickleSerializer"
     theirs = settings.SESSION_SERIALIZER
     settings.SESSION_SERIALIZER = ours if other == "pickle" else theirs
     session = saved(store, x={1, 2} if other == "pickle" else 1)

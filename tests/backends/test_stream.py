@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 
-from django_jwtsession import revocation
+from django_jwtsession.revocation import ending as revocation
 from tests.conftest import ENGINES
 
 pytestmark = [

@@ -8,17 +8,7 @@ from playwright.sync_api import Page, expect
 
 from .conftest import NewProfile
 from .server import PASSWORD, Site
-from .visits import (
-    DESKTOP,
-    FIREFOX,
-    IPHONE,
-    PHONE,
-    assert_fits,
-    card,
-    expect_login,
-    log_in,
-    press,
-)
+from .visits import DESKTOP, FIREFOX, IPHONE, PHONE, assert_fits, card, expect_login, log_in, press
 
 EMPTY = "You are signed in on this device only."
 

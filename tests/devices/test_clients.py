@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from django_jwtsession.conf import Config
-from django_jwtsession.devices import Device, columns, describe, ip_address, user_agent
+from django_jwtsession.devices.clients import Device, columns, describe, ip_address, user_agent
 
 WINDOWS = "Windows NT 10.0; Win64; x64"
 MAC = "Macintosh; Intel Mac OS X 10_15_7"

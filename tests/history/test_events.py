@@ -17,16 +17,16 @@ from django.http import HttpRequest
 from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
 
-from django_jwtsession import history
 from django_jwtsession.backends import hybrid
+from django_jwtsession.devices.places import Sightings
+from django_jwtsession.history import events as history
 from django_jwtsession.models import Session, SessionEvent
-from django_jwtsession.revocation import report_reuse
-from django_jwtsession.sightings import Sightings
+from django_jwtsession.revocation.ending import report_reuse
 from django_jwtsession.signals import new_device, session_created, session_revoked, token_reused
 
-from . import urls_engines
-from .conftest import Visit, read, write
-from .factories import PASSWORD, SessionFactory, UserFactory, browser
+from .. import urls_engines
+from ..conftest import Visit, read, write
+from ..factories import PASSWORD, SessionFactory, UserFactory, browser
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
@@ -168,7 +168,7 @@ def test_login_and_logout_go_on_without_a_history(
 
     user = UserFactory()
     monkeypatch.setattr(SessionEvent, "save", fail)
-    monkeypatch.setattr("django_jwtsession.revocation.publish", lambda _: None)
+    monkeypatch.setattr("django_jwtsession.revocation.ending.publish", lambda _: None)
     client = browser(user)
     assert client.get("/closed/").status_code == 200
     client.post("/logout/")

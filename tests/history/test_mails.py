@@ -21,12 +21,13 @@ from django.http import HttpRequest
 from django.test import AsyncClient, Client
 from django.utils import timezone, translation
 
-from django_jwtsession import alarms, history
+from django_jwtsession.history import events as history
+from django_jwtsession.history import mails as alarms
 from django_jwtsession.models import SessionEvent
 from django_jwtsession.signals import new_device
 
-from .conftest import ENGINES, Visit, cookie
-from .factories import PASSWORD, UserFactory, browser
+from ..conftest import ENGINES, Visit, cookie
+from ..factories import PASSWORD, UserFactory, browser
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
@@ -292,7 +293,7 @@ class Slow(BaseEmailBackend):
 def test_failing_mail_server_is_a_record_without_the_address(
     engine: str, ada: User, settings: Any, records: Callable[[], list[Any]]
 ) -> None:
-    use(settings, "tests.test_alarms.Refusing")
+    use(settings, "tests.history.test_mails.Refusing")
     client = browser(ada, headers=MAC)
     assert client.get("/closed/").status_code == 200
     (record,) = records()
@@ -335,7 +336,7 @@ def wait_for_mails() -> None:
 def test_slow_mail_server_does_not_hold_up_the_login(
     db_engine: None, ada: User, settings: Any, threads: None
 ) -> None:
-    use(settings, "tests.test_alarms.Slow")
+    use(settings, "tests.history.test_mails.Slow")
     client = browser(ada, headers=MAC)
     assert client.get("/closed/").status_code == 200
     assert Slow.seen == []
@@ -347,7 +348,7 @@ def test_slow_mail_server_does_not_hold_up_the_login(
 def test_failure_in_the_thread_is_logged_as_well(
     db_engine: None, ada: User, settings: Any, threads: None, records: Callable[[], list[Any]]
 ) -> None:
-    use(settings, "tests.test_alarms.Refusing")
+    use(settings, "tests.history.test_mails.Refusing")
     browser(ada, headers=MAC)
     wait_for_mails()
     (record,) = records()

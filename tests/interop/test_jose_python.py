@@ -17,10 +17,10 @@ from jwcrypto import jwk as jwcrypto_jwk
 from jwcrypto import jws as jwcrypto_jws
 
 from django_jwtsession.exceptions import BadToken
-from django_jwtsession.sids import new_sid
 from django_jwtsession.tokens.claims import Claims, payload
 from django_jwtsession.tokens.codec import Codec
 from django_jwtsession.tokens.keys import ALGORITHMS, KeyRing, Secret
+from django_jwtsession.tokens.sid import new_sid
 from tests.vectors.jose import b64, jwk, pem, thumbprint
 
 # RFC 9864 renames it; PyJWT does not know the new name yet.

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from django_jwtsession.sids import uuid_from_sid
 from django_jwtsession.tokens.codec import Codec
 from django_jwtsession.tokens.keys import KeyRing
+from django_jwtsession.tokens.sid import uuid_from_sid
 from example_project.nextjs import demo
 
 from .nextjs_client import (

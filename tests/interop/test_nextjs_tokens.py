@@ -19,11 +19,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from django_jwtsession.sids import new_sid
 from django_jwtsession.tokens import base64url
 from django_jwtsession.tokens.claims import Claims, payload
 from django_jwtsession.tokens.codec import Codec
 from django_jwtsession.tokens.keys import WEEK, Key, KeyRing, Secret
+from django_jwtsession.tokens.sid import new_sid
 from example_project.nextjs import demo
 
 from .nextjs_client import COOKIE, SECRET, Browser, assert_greets, assert_refused

@@ -22,11 +22,11 @@ from django.utils import timezone
 
 from django_jwtsession.conf import get_config
 from django_jwtsession.models import Session
-from django_jwtsession.sids import new_sid
 from django_jwtsession.tokens.claims import Claims
 from django_jwtsession.tokens.keys import KeyRing
+from django_jwtsession.tokens.sid import new_sid
 
-from .factories import SessionFactory
+from ..factories import SessionFactory
 
 NOW = 1893456000  # 2030-01-01
 DAY = 86400
@@ -49,7 +49,7 @@ execute_from_command_line(["manage.py", *sys.argv[1:]])
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env=os.environ | {"DJANGO_SETTINGS_MODULE": "site_settings"},
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,
@@ -95,7 +95,7 @@ def test_clearsessions_works_beside_djangos_own(settings: Any, ours_first: bool)
 
 @pytest.mark.django_db
 def test_clearsessions_of_an_engine_without_expiry_fails_as_djangos(settings: Any) -> None:
-    settings.SESSION_ENGINE = "tests.test_commands"
+    settings.SESSION_ENGINE = "tests.management.test_commands"
     with pytest.raises(CommandError, match="doesn't support clearing expired sessions"):
         call_command("clearsessions")
 
@@ -122,7 +122,7 @@ def test_clearsessions_turns_an_error_of_several_lines_into_one(monkeypatch: Any
     def fail(*arguments: Any) -> None:
         raise DatabaseError("deadlock\nDETAIL: two\n  wait")
 
-    monkeypatch.setattr("django_jwtsession.cleanup.clear_expired", fail)
+    monkeypatch.setattr("django_jwtsession.models.clearing.clear_expired", fail)
     with pytest.raises(CommandError, match=r"cleared: deadlock DETAIL: two wait$"):
         call_command("clearsessions")
 

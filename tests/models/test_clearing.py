@@ -20,13 +20,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_jwtsession import cleanup
 from django_jwtsession.backends.db import SessionStore
 from django_jwtsession.models import Session
+from django_jwtsession.models import clearing as cleanup
 
-from .conftest import ENGINES, Visit, cookie
-from .test_commands import manage
-from .test_login import log_in, who
+from ..conftest import ENGINES, Visit, cookie
+from ..management.test_commands import manage
+from ..pages.test_signals_of_login import log_in, who
 
 pytestmark = pytest.mark.django_db
 
@@ -174,14 +174,16 @@ from django.conf import settings
 from tests import settings as site
 settings.configure(**{{k: getattr(site, k) for k in dir(site) if k.isupper()}}
                    | {{"DATABASES": {name}}})
-from django_jwtsession import cleanup
+import django
+django.setup()
+from django_jwtsession.models import clearing as cleanup
 cleanup.BATCH = {batch}
 from django.core.management import execute_from_command_line
 execute_from_command_line(["manage.py", "clearsessions"])
 """
             return subprocess.Popen(
                 [sys.executable, "-c", code],
-                cwd=Path(__file__).parent.parent,
+                cwd=Path(__file__).parents[2],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

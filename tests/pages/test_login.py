@@ -16,11 +16,11 @@ from django.db import connections
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import reverse
 
-from django_jwtsession import views
 from django_jwtsession.conf import get_config
 from django_jwtsession.models import Session
+from django_jwtsession.pages import login as views
 
-from .factories import PASSWORD, UserFactory, browser
+from ..factories import PASSWORD, UserFactory, browser
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 

@@ -14,10 +14,10 @@ from django.utils import timezone
 
 from django_jwtsession.models import Session, SessionEvent
 from django_jwtsession.revocation import revoke_session, revoke_user_sessions
-from django_jwtsession.sids import new_sid
+from django_jwtsession.tokens.sid import new_sid
 
-from .conftest import NOW, cookie
-from .factories import PASSWORD, SessionFactory, UserFactory, browser
+from ..conftest import NOW, cookie
+from ..factories import PASSWORD, SessionFactory, UserFactory, browser
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 

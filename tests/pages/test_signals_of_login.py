@@ -15,8 +15,8 @@ from django.test import Client
 
 from django_jwtsession.models import Session
 
-from . import urls_engines
-from .conftest import NOW, WEEK, Visit, cookie, read, write
+from .. import urls_engines
+from ..conftest import NOW, WEEK, Visit, cookie, read, write
 
 pytestmark = pytest.mark.django_db
 

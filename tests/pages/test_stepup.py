@@ -13,12 +13,13 @@ from django.test import AsyncClient, Client, RequestFactory
 from django.urls import path
 from django.views.generic import View
 
-from django_jwtsession.decorators import FreshLoginMixin, fresh_login, return_url
+from django_jwtsession.decorators import FreshLoginMixin, fresh_login
 from django_jwtsession.models import SessionEvent
+from django_jwtsession.pages.stepup import return_url
 
-from . import urls
-from .conftest import NOW
-from .factories import PASSWORD, UserFactory, browser
+from .. import urls
+from ..conftest import NOW
+from ..factories import PASSWORD, UserFactory, browser
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 

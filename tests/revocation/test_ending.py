@@ -8,9 +8,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from django_jwtsession import revocation
-from django_jwtsession.feed import MOVED, feed
 from django_jwtsession.models import Revocation, Session, SessionEvent
+from django_jwtsession.revocation import ending as revocation
+from django_jwtsession.revocation.feed import MOVED, feed
 from django_jwtsession.signals import session_revoked
 from tests.conftest import ENGINES, NOW, Visit, cookie, read, write
 

@@ -12,9 +12,9 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from django_jwtsession import feed as feed_module
-from django_jwtsession.feed import MOVED, Feed, FeedUnavailable
 from django_jwtsession.models import Revocation
+from django_jwtsession.revocation import feed as feed_module
+from django_jwtsession.revocation.feed import MOVED, Feed, FeedUnavailable
 
 pytestmark = pytest.mark.django_db
 

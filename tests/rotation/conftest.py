@@ -13,8 +13,8 @@ from django.test import AsyncClient, Client
 
 from django_jwtsession.backends import hybrid
 from django_jwtsession.conf import get_config
-from django_jwtsession.feed import feed
 from django_jwtsession.models import Session
+from django_jwtsession.revocation.feed import feed
 from django_jwtsession.signals import token_reused
 from django_jwtsession.tokens.claims import Claims
 from tests import urls_engines

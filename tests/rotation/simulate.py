@@ -17,7 +17,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from django_jwtsession.policy import Generations, Verdict, judge
+from django_jwtsession.backends.policy import Generations, Verdict, judge
 
 HOUR, DAY = 3600.0, 86400.0
 WINDOW = 60.0  # REVALIDATE_AFTER; 0 as for sessions too big for their cookie

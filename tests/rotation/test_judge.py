@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jwtsession.policy import Generations, Verdict, judge
+from django_jwtsession.backends.policy import Generations, Verdict, judge
 
 NOW = 1_000_000.0
 AFTER = 3600

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from django_jwtsession import feed as feed_module
-from django_jwtsession.feed import Feed, FeedUnavailable
+from django_jwtsession.revocation import feed as feed_module
+from django_jwtsession.revocation.feed import Feed, FeedUnavailable
 
 from .client import Running
 from .servers import until

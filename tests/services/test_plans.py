@@ -22,19 +22,20 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from benchmarks import bulk
-from django_jwtsession import cleanup, revocation
-from django_jwtsession.admin_lists import CappedPaginator
+from django_jwtsession.admin.lists import CappedPaginator
 from django_jwtsession.backends.db import SessionStore
 from django_jwtsession.conf import get_config
-from django_jwtsession.feed import Feed
 from django_jwtsession.models import Session, SessionEvent
+from django_jwtsession.models import clearing as cleanup
+from django_jwtsession.revocation import ending as revocation
 from django_jwtsession.revocation import (
     revoke_all_sessions,
     revoke_session,
     revoke_user_sessions,
 )
-from django_jwtsession.sids import new_sid
+from django_jwtsession.revocation.feed import Feed
 from django_jwtsession.tokens.claims import Claims
+from django_jwtsession.tokens.sid import new_sid
 from tests.factories import UserFactory, browser
 
 from .plans import reads_to_the_end, scans

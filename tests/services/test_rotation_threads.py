@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from django_jwtsession.sids import uuid_from_sid
 from django_jwtsession.tokens.codec import Codec
 from django_jwtsession.tokens.keys import KeyRing
+from django_jwtsession.tokens.sid import uuid_from_sid
 from tests.conftest import ENGINES
 from tests.settings import SECRET_KEY
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from django_jwtsession.sids import new_sid
 from django_jwtsession.tokens.claims import Claims
 from django_jwtsession.tokens.codec import Codec
 from django_jwtsession.tokens.keys import ALGORITHMS, KeyRing
+from django_jwtsession.tokens.sid import new_sid
 from tests.conftest import NOW
 from tests.vectors.jose import pem
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from django_jwtsession.backends.cookie import SessionStore
 from django_jwtsession.conf import get_config
 from django_jwtsession.exceptions import BadToken, Reason
+from django_jwtsession.tokens.cache import RecentTokens
 from django_jwtsession.tokens.claims import Claims
-from django_jwtsession.tokens.recent import RecentTokens
 from tests.conftest import NOW
 
 from .conftest import a_login, a_session, codec

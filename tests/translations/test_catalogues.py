@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone, translation
 
-from django_jwtsession.phrases import ago, ahead
+from django_jwtsession.pages.phrases import ago, ahead
 from tests.translations.catalogues import (
     LANGUAGES,
     compiled,

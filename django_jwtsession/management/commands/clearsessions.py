@@ -12,7 +12,7 @@ from django.contrib.sessions.management.commands import clearsessions
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
-from ...cleanup import progress
+from ...models.clearing import progress
 
 
 class Command(clearsessions.Command):

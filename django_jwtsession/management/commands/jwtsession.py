@@ -10,9 +10,9 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from ... import revocation
-from ...cleanup import session_model
 from ...exceptions import BadToken
+from ...models.clearing import session_model
+from ...revocation import ending as revocation
 from ._inspect import Report, inspect
 from ._keygen import KEY_TYPES, keygen
 

@@ -74,7 +74,7 @@ def works(data: dict[str, Any]) -> dict[str, Work]:
         d=data or None,
     )
     raw = Secret(secret, "sessionid")
-    encrypt, sign = (raw._derive(f"{use}/{int(now) // WEEK}") for use in ("encrypt", "sign"))
+    encrypt, sign = (raw.derive(f"{use}/{int(now) // WEEK}") for use in ("encrypt", "sign"))
     found: dict[str, Work] = {}
 
     def pair(name: str, read: Callable[[str], Any], issue: Callable[[], str]) -> None:

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     NOT_YET_VALID = "not_yet_valid"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    ROW = "row"
 
 
 class JWTSessionError(Exception):

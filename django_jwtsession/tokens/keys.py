@@ -5,7 +5,8 @@ The profile, so that others can implement it: for use `encrypt` (A256GCM) or `si
     key = HKDF-SHA256(secret, salt = cookie name, info = "django_jwtsession/1/<use>/<week>", 32)
     kid = "<week>-<first 6 characters of base64url(HKDF-SHA256(.., "django_jwtsession/1/kid", 32))>"
 
-with week = Unix time // 604800. A PEM key is used as it is; its `kid` is its RFC 7638 thumbprint.
+with week = Unix time // 604800; where the site has places, the salt is "<cookie name>/<place>". A
+PEM key is used as it is; its `kid` is its RFC 7638 thumbprint.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import hashlib
 import os
 import re
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,38 +58,61 @@ class Secret:
     """A shared secret; never used raw, only through the keys derived from it."""
 
     def __init__(self, secret: str | bytes, salt: str) -> None:
-        self._ikm = _as_bytes(secret)
+        self.ikm = _as_bytes(secret)
         self._salt = salt.encode()
-        self.fingerprint = base64url.encode(self._derive("kid"))[:6].decode()
+        self.fingerprint = base64url.encode(self.derive("kid"))[:6].decode()
 
     def key(self, alg: str, week: int, compress: bool) -> Key:
         """Return the subkey of `alg` for the `week` since 1970."""
         kid = f"{week}-{self.fingerprint}"
-        raw = self._derive(f"{SYMMETRIC[alg]}/{week}")
+        raw = self.derive(f"{SYMMETRIC[alg]}/{week}")
         if alg == "A256GCM":
             return DirectKey(kid, raw, compress)
         return SignatureKey(kid, alg, HMACAlgorithm(HMACAlgorithm.SHA256), raw, raw)
 
-    def _derive(self, name: str) -> bytes:
+    def derive(self, name: str) -> bytes:
+        """Return the 32 bytes of the subkey `name`."""
         info = f"django_jwtsession/1/{name}".encode()
-        return HKDF(hashes.SHA256(), 32, self._salt, info).derive(self._ikm)
+        return HKDF(hashes.SHA256(), 32, self._salt, info).derive(self.ikm)
+
+
+def salt_of(cookie_name: str, place: str = "") -> str:
+    """Return the salt of all keys of a cookie, in one place (a database, a tenant's schema)."""
+    # No cookie's name has a slash (RFC 6265 4.1.1), so no two of them meet.
+    return f"{cookie_name}/{place}" if place else cookie_name
+
+
+def secrets_by_fingerprint(secrets: Iterable[Secret]) -> dict[str, Secret]:
+    """Return `secrets` in their order, each once.
+
+    Raises BadKey where two that differ have one fingerprint (once in 69 billion pairs): what the
+    later one issued would be refused without a word.
+    """
+    known: dict[str, Secret] = {}
+    for secret in secrets:
+        if known.setdefault(secret.fingerprint, secret).ikm != secret.ikm:
+            raise BadKey("it has the fingerprint of another secret; use another one")
+    return known
 
 
 class KeyRing:
     """All keys of a site, newest first.
 
     Arguments: `sources` are secrets (str or bytes), PEM text (str), or paths of PEM files (Path, or
-    a str that ends in .pem); `salt` is the cookie's name; `max_age` (seconds) is the longest life
-    of a token; `compress` as in DirectKey. A public PEM key verifies and never issues.
+    a str that ends in .pem); `place` names the part of the site whose tokens open nothing in
+    another; `max_age` (seconds) is the longest life of a token; `compress` as in DirectKey. A
+    public PEM key verifies and never issues.
 
-    Raises BadKey for a PEM that cannot be read or is of another kind.
+    Raises BadKey for a PEM that cannot be read or is of another kind, and for two secrets of one
+    fingerprint.
     """
 
     def __init__(
         self,
         sources: Sequence[KeySource],
-        salt: str,
+        cookie_name: str,
         *,
+        place: str = "",
         max_age: float = MAX_COOKIE_AGE,
         compress: bool = False,
     ) -> None:
@@ -97,6 +121,7 @@ class KeyRing:
         self._secrets: dict[str, Secret] = {}
         self._pem: dict[str, SignatureKey] = {}
         self.jwks: dict[str, list[dict[str, str]]] = {"keys": []}
+        salt = salt_of(cookie_name, place)
         for number, source in enumerate(sources, 1):
             try:
                 self._add(source, salt)
@@ -150,7 +175,7 @@ class KeyRing:
             self._add_pem(pem)
         else:
             secret = Secret(source, salt)  # type: ignore[arg-type]  # no Path: read_pem took it
-            self._secrets.setdefault(secret.fingerprint, secret)
+            self._secrets = secrets_by_fingerprint([*self._secrets.values(), secret])
 
     def _add_pem(self, pem: bytes) -> None:
         private, public = _load_pem(pem)

@@ -35,8 +35,8 @@ RING = KeyRing([SECRET, pem(EC_KEY), pem(ED_KEY)], "sessionid")
 ZIPPING = KeyRing([SECRET], "sessionid", compress=True)
 _SECRET = Secret(SECRET, "sessionid")
 RAW = {
-    "A256GCM": _SECRET._derive(f"encrypt/{WEEK}"),
-    "HS256": _SECRET._derive(f"sign/{WEEK}"),
+    "A256GCM": _SECRET.derive(f"encrypt/{WEEK}"),
+    "HS256": _SECRET.derive(f"sign/{WEEK}"),
 }
 KID = f"{WEEK}-{_SECRET.fingerprint}"
 KIDS = {

@@ -49,7 +49,7 @@ def test_text_and_bytes_of_a_secret_are_the_same_key() -> None:
 
 def test_uses_weeks_and_secrets_have_keys_of_their_own() -> None:
     derived = {
-        Secret(secret, salt)._derive(name)
+        Secret(secret, salt).derive(name)
         for secret in ("a", "b")
         for salt in ("x", "y")
         for name in ("encrypt/1", "encrypt/2", "sign/1", "sign/2", "kid")
@@ -76,7 +76,7 @@ def test_longer_sessions_have_older_keys() -> None:
 def test_nothing_is_derived_for_an_unknown_secret_or_a_far_week() -> None:
     own = ring(SECRET)
     week, _, mark = kid_of(SECRET).partition("-")
-    with mock.patch.object(keys.Secret, "_derive") as derive:
+    with mock.patch.object(keys.Secret, "derive") as derive:
         for number in range(2000):
             assert own.find("A256GCM", f"{week}-{number:06}", NOW) is None
             assert own.find("A256GCM", f"{int(week) + 2 + number}-{mark}", NOW) is None
@@ -96,6 +96,33 @@ def test_subkeys_that_are_kept_are_bounded() -> None:
 
 def test_same_secret_twice_is_one_key() -> None:
     assert len(ring("a", b"a", "a")._secrets) == 1
+
+
+def test_two_secrets_of_one_fingerprint_are_refused() -> None:
+    """Found by trying 500,000: the tokens of the second would be taken for the first's."""
+    one, other = (f"collision-{n}-of-a-long-enough-secret" for n in (301765, 500163))
+    assert Secret(one, "sessionid").fingerprint == Secret(other, "sessionid").fingerprint
+    with pytest.raises(BadKey, match=r"^key 2: it has the fingerprint of another secret"):
+        ring(one, other)
+    assert ring(one, one.encode())
+    assert KeyRing([one, other], "another_cookie")
+
+
+def test_token_of_one_place_opens_nothing_in_another() -> None:
+    places = [Codec(ring(SECRET, place=place)) for place in ("", "tenant_a", "tenant_b")]
+    for codec_of in places:
+        token = codec_of.issue(a_session(), NOW)
+        for other in places:
+            if other is codec_of:
+                assert other.read(token, NOW)
+            else:
+                with pytest.raises(BadToken, match="unknown_key"):
+                    other.read(token, NOW)
+
+
+def test_without_a_place_the_salt_is_the_name_of_the_cookie() -> None:
+    assert keys.salt_of("sessionid") == "sessionid"
+    assert keys.salt_of("sessionid", "tenant_a") == "sessionid/tenant_a"
 
 
 # --- PEM keys ------------------------------------------------------------------------------------
@@ -250,7 +277,7 @@ def test_keys_do_not_show_in_representations() -> None:
     secret = "sécret-" * 6
     own = ring(secret, *PRIVATE.values())
     one = Codec(own, list(ALGORITHMS))
-    raw = Secret(secret, "sessionid")._derive(f"sign/{NOW // WEEK}")
+    raw = Secret(secret, "sessionid").derive(f"sign/{NOW // WEEK}")
     objects = [own, one, *own._secrets.values(), *own._pem.values(), one.issuing_key(NOW)]
     objects += [own.newest(alg, NOW) for alg in ALGORITHMS]
     shown = " ".join(f"{thing!r} {thing}" for thing in objects)

@@ -101,4 +101,4 @@ def test_rfc_5869_case_1_hkdf() -> None:
 def test_subkeys_are_hkdf_as_the_profile_says() -> None:
     secret = Secret("s3cr€t", "cookie")
     expected = hkdf("s3cr€t".encode(), b"cookie", b"django_jwtsession/1/encrypt/2950")
-    assert secret._derive("encrypt/2950") == expected
+    assert secret.derive("encrypt/2950") == expected

@@ -22,11 +22,11 @@ from django.utils.translation import gettext_lazy as _
 from ..models.clearing import session_model
 from ..pages.listing import number_of
 from ..revocation.ending import revoke_user_sessions
+from ..revocation.reasons import EndReason
 from ..tokens.sid import uuid_from_sid
 from .stepup import FreshLoginAdminMixin
 
 _MAX_USERS_NAMED = 10
-REASON = "admin"
 
 
 class EndingMixin(FreshLoginAdminMixin):
@@ -60,7 +60,7 @@ class EndingMixin(FreshLoginAdminMixin):
     def end(self, request: HttpRequest, queryset: QuerySet[Any]) -> int:
         """End sessions for this staff member; return how many there were."""
         rows: Any = queryset
-        return int(rows.revoke(by=request.user, reason=REASON))
+        return int(rows.revoke(by=request.user, reason=EndReason.ADMIN))
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -113,7 +113,7 @@ class EndingMixin(FreshLoginAdminMixin):
                 own_alone=own_sid is not None and count <= 1,
             )
         keep = None if request.POST.get("end_own") else own_sid
-        revoke_user_sessions(user, keep=keep, by=request.user, reason=REASON)
+        revoke_user_sessions(user, keep=keep, by=request.user, reason=EndReason.ADMIN)
         text = (
             gettext("All sessions of %(user)s were ended, except this one.")
             if keep

@@ -23,13 +23,13 @@ from ..conf import get_config
 from ..devices.clients import describe, words
 from ..models.clearing import session_model
 from ..models.tables import SessionEvent
-from ..pages.listing import BY_USER, ENDS, engine_model
-from ..revocation.ending import BY_COMMAND, TOO_MANY, revoke_session
+from ..pages.listing import ENDS, engine_model
+from ..revocation.ending import revoke_session
 from ..revocation.feed import feed
+from ..revocation.reasons import EndReason, in_words
 from . import export as admin_export
 from .dates import DrillDownList
 from .ending import (
-    REASON,
     ask,
     end_user_url,
     ended_already,
@@ -48,13 +48,6 @@ from .lists import (
     matches,
 )
 from .stepup import FreshLoginAdminMixin
-
-_REASONS = {
-    BY_USER: _("ended on the page of the user's sessions"),
-    REASON: _("ended in the admin"),
-    BY_COMMAND: _("ended on the command line"),
-    TOO_MANY: _("the user had too many sessions"),
-}
 
 
 class EventList(DrillDownList):
@@ -176,8 +169,7 @@ class SessionEventAdmin(FreshLoginAdminMixin):
     @admin.display(description=_("reason"))
     def reason(self, event: Any) -> str:
         """Why a session was ended; in the words of whoever called for it where they are no ours."""
-        reason = event.detail.get("reason", "")
-        return str(_REASONS.get(reason, reason))
+        return in_words(event.detail.get("reason", ""))
 
     @admin.display(description=_("device of the session"))
     def login_device(self, event: Any) -> str:
@@ -213,7 +205,7 @@ class SessionEventAdmin(FreshLoginAdminMixin):
         if request.method != "POST":
             owners = [(self.user_name(event), None)]
             return ask(self, request, gettext("End this session?"), owners=owners, own_alone=own)
-        revoke_session(event.sid, by=request.user, reason=REASON)
+        revoke_session(event.sid, by=request.user, reason=EndReason.ADMIN)
         self.message_user(request, gettext("The session was ended."), messages.SUCCESS)
         if own:
             logout(request)  # or this very request would go on with a session that is gone

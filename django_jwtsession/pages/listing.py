@@ -27,13 +27,13 @@ from ..models.tables import AbstractSession, SessionEvent
 from ..models.times import to_datetime
 from ..revocation.ending import revoke_session
 from ..revocation.feed import feed
+from ..revocation.reasons import EndReason
 from ..tokens.sid import uuid_from_sid
 from .phrases import ago
 
 # More than anybody has: a program that logs in at each call must not make the page endless.
 _MOST = 1000
 ENDS = (SessionEvent.Kind.LOGOUT, SessionEvent.Kind.REVOKED, SessionEvent.Kind.TOKEN_REUSE)
-BY_USER = "user"
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ def end_session(request: HttpRequest, sid: str) -> Listed | None:
     if model is None:
         found = {one.sid: one for one in _own_history(request)}.get(sid)
         if found is not None:
-            revoke_session(sid, by=request.user, reason=BY_USER)
+            revoke_session(sid, by=request.user, reason=EndReason.USER)
         return found
     rows = model.objects.filter(pk=pk, user_id=request.user.pk)
     row = rows.in_force().defer("data").first()
-    if row is None or not rows.revoke(by=request.user, reason=BY_USER):
+    if row is None or not rows.revoke(by=request.user, reason=EndReason.USER):
         return None
     return _of_row(row, "")
 

@@ -20,6 +20,7 @@ from django.views.generic import FormView, ListView, TemplateView, View
 
 from ..models.tables import SessionEvent
 from ..revocation.ending import revoke_user_sessions
+from ..revocation.reasons import EndReason
 from . import listing
 from . import stepup as decorators
 from .forms import ConfirmForm
@@ -112,7 +113,7 @@ class EndOthersView(SameSiteMixin, LoginRequiredMixin, decorators.FreshLoginMixi
 
     def post(self, request: HttpRequest) -> HttpResponse:
         revoke_user_sessions(
-            request.user, keep=request.session, by=request.user, reason=listing.BY_USER
+            request.user, keep=request.session, by=request.user, reason=EndReason.USER
         )
         messages.success(request, _("All other sessions were ended."), fail_silently=True)
         return HttpResponseRedirect(resolve_url(self.success_url))
@@ -124,7 +125,7 @@ class EndAllView(EndOthersView):
     template_name = "jwtsession/end_all.html"
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        revoke_user_sessions(request.user, by=request.user, reason=listing.BY_USER)
+        revoke_user_sessions(request.user, by=request.user, reason=EndReason.USER)
         return leave(request, _("All your sessions were ended."))
 
 

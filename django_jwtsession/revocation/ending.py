@@ -22,12 +22,10 @@ from ..models.times import to_datetime
 from ..signals import session_revoked, token_reused
 from ..tokens.sid import sid_from_uuid, uuid_from_sid
 from .feed import EVERYONE, MOVED, feed
+from .reasons import EndReason
 
 security_logger = logging.getLogger("django.security.jwtsession")
 
-REVOKED = "revoked"
-BY_COMMAND = "command"
-TOO_MANY = "too many sessions"
 # A row that is by so many seconds younger than its login was made from a token that held it all.
 ADOPTED = 1.0
 _BATCH = 1000
@@ -43,7 +41,7 @@ class Entry(NamedTuple):
     keep_sid: str = ""
 
 
-def revoke_session(sid: str, by: Any = None, reason: str = REVOKED) -> bool:
+def revoke_session(sid: str, by: Any = None, reason: str = EndReason.REVOKED) -> bool:
     """End one session.
 
     Arguments: `sid` is `session.sid`; `by` is the user who ends it, for the history; `reason` a
@@ -60,7 +58,9 @@ def revoke_session(sid: str, by: Any = None, reason: str = REVOKED) -> bool:
     return False
 
 
-def revoke_user_sessions(user: Any, keep: Any = None, by: Any = None, reason: str = REVOKED) -> int:
+def revoke_user_sessions(
+    user: Any, keep: Any = None, by: Any = None, reason: str = EndReason.REVOKED
+) -> int:
     """End all sessions of a user, also those that only exist as cookies.
 
     Arguments: `user` is a user or its pk; `keep` is a session or a sid that goes on; `by` and
@@ -84,7 +84,7 @@ def revoke_user_sessions(user: Any, keep: Any = None, by: Any = None, reason: st
     return count
 
 
-def revoke_all_sessions(by: Any = None, reason: str = REVOKED) -> int:
+def revoke_all_sessions(by: Any = None, reason: str = EndReason.REVOKED) -> int:
     """End the sessions of all users, and all rows; return how many rows there were.
 
     Anonymous sessions of the cookie engine go on: nothing names them.
@@ -119,7 +119,7 @@ def _from_history(sid: str) -> _Ended:
     return _Ended(sid, None) if login is None else _Ended(sid, login[0], login[1:])
 
 
-def revoke_rows(queryset: Any, by: Any = None, reason: str = REVOKED) -> int:
+def revoke_rows(queryset: Any, by: Any = None, reason: str = EndReason.REVOKED) -> int:
     """End the sessions of a queryset, in batches; return how many there were."""
     config, count = get_config(), 0
     # Not in an admin page's order. Each batch begins where the last one ended: what was deleted
@@ -240,7 +240,7 @@ def enforce_limit(model: Any, user_id: Any) -> None:
     newest = model.objects.filter(user_id=user_id).order_by("-authenticated_at", "-pk")
     beyond = list(newest.values_list("pk", flat=True)[limit:])
     if beyond:
-        revoke_rows(model.objects.filter(pk__in=beyond), reason=TOO_MANY)
+        revoke_rows(model.objects.filter(pk__in=beyond), reason=EndReason.TOO_MANY)
 
 
 def _unix(at: Any) -> float | None:

@@ -13,6 +13,7 @@ from django.db import DatabaseError
 from ...exceptions import BadToken
 from ...models.clearing import session_model
 from ...revocation import ending as revocation
+from ...revocation.reasons import EndReason
 from ._inspect import Report, inspect
 from ._keygen import KEY_TYPES, keygen
 
@@ -96,14 +97,14 @@ class Command(BaseCommand):
     ) -> None:
         """End sessions; print how many rows there were."""
         if user is not None:
-            count = revocation.revoke_user_sessions(_user(user), reason=revocation.BY_COMMAND)
+            count = revocation.revoke_user_sessions(_user(user), reason=EndReason.COMMAND)
         elif sid is not None:
             try:
-                count = int(revocation.revoke_session(sid, reason=revocation.BY_COMMAND))
+                count = int(revocation.revoke_session(sid, reason=EndReason.COMMAND))
             except (BadToken, ValueError):
                 raise CommandError("That is no session id: 22 letters, digits, - and _.") from None
         else:
-            count = revocation.revoke_all_sessions(reason=revocation.BY_COMMAND)
+            count = revocation.revoke_all_sessions(reason=EndReason.COMMAND)
         self.stdout.write(f"Ended; {count} of them in the table.")
 
 

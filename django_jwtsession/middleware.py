@@ -160,7 +160,7 @@ def finish(action: Action, request: HttpRequest, response: HttpResponseBase) -> 
     """Set or delete the cookie, and the headers that keep caches from mixing up visitors."""
     if action is Action.DELETE:
         delete_session_cookie(response)
-    elif action in _SETS_COOKIE:
+    elif action in _SETS_COOKIE and not getattr(request.session, "withholds_cookie", False):
         session: Any = request.session
         max_age = _max_age(session)
         expires = None if max_age is None else _date(int(time.time()) + max_age)

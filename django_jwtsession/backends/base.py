@@ -45,13 +45,15 @@ class TokenSession(SessionBase):
     to save. `just_ended` says that the session was ended while this request may have been on its
     way: the browser's cookie may be a newer one, and is not deleted. `overtaken` says that it was
     ended by a login, which moved it to a new id: nothing of the answer may touch the cookie.
-    `environ` is the META of the request, where the middleware or a login gave it: rows and history
-    take the device from it.
+    `withholds_cookie` says that what came in opens the session for this request alone: whatever it
+    writes, no cookie goes out. `environ` is the META of the request, where the middleware or a
+    login gave it: rows and history take the device from it.
     """
 
     cookie_due = False
     just_ended = False
     overtaken = False
+    withholds_cookie = False
     environ: Mapping[str, Any] | None = None
     # Whether it is time to look if another device or address uses the session: now and then.
     look_for_change = False
@@ -287,7 +289,7 @@ class TokenSession(SessionBase):
         self._token = None
         self._sid = self._claims = self._auth_time = self._auth_user = None
         self._expires_at = 0.0
-        self.cookie_due = False
+        self.cookie_due = self.withholds_cookie = False
 
     def _log(self, reason: Reason) -> None:
         if logger.isEnabledFor(logging.WARNING):

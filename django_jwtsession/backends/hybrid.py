@@ -20,15 +20,12 @@ from ..revocation.feed import feed
 from ..tokens.claims import Claims
 from ..tokens.sid import uuid_from_sid
 from . import data as session_data
-from . import db, policy, rows
+from . import db, rotation, rows
 
 # The versions that this process wrote, and until when an older copy could still be trusted. Between
 # processes a copy can be REVALIDATE_AFTER seconds behind; a process trusts none older than its own.
 _written: dict[str, tuple[int, float]] = {}
 _next_purge = 0.0
-
-# Longer than an answer is on its way to the browser, with clocks of servers that differ by 10 s.
-_SETTLE = 15.0
 
 
 class SessionStore(db.SessionStore):
@@ -137,28 +134,29 @@ class SessionStore(db.SessionStore):
         """Judge the token's generation by the row's; False where it opens nothing."""
         row = self._row
         assert row is not None
-        verdict = policy.judge(
-            claims.gen or 0,
-            policy.Generations(
-                row.generation, row.generation_confirmed_at or row.created_at, row.next_issued_at
+        verdict = rotation.judge(
+            rotation.Shown(0, claims.gen or 0, claims.iat, rotation.uploads(self.environ or {})),
+            rotation.Generations(
+                0, row.generation, row.generation_confirmed_at or row.created_at, row.next_issued_at
             ),
             self._began,
             rotate_after=self.config.rotate_after,
             grace=self.config.rotate_grace,
-            settle=_SETTLE,
+            settle=rotation.SETTLE,
         )
         where = {"generation": row.generation, "next_issued_at__isnull": row.next_issued_at is None}
-        if verdict is policy.Verdict.ISSUE_NEXT and row.next_issued_at is None:
+        if verdict is rotation.Verdict.ISSUE_NEXT:
             self._rotation = "next_issued_at", {}, where
-        elif verdict is policy.Verdict.CONFIRM:
+        elif verdict is rotation.Verdict.CONFIRM:
             following = {"generation": row.generation + 1, "next_issued_at": None}
             self._rotation = "generation_confirmed_at", following, where
         if self._rotation is not None:
             self._row_at = 0.0  # no cookie goes out before the row is changed and read again
-        if verdict is policy.Verdict.REUSED:
+        self.withholds_cookie = verdict is rotation.Verdict.UPLOAD
+        if verdict is rotation.Verdict.REUSED:
             self.reused = uuid_from_sid(claims.sid)
             self.report_reuse()
-        return verdict not in (policy.Verdict.REUSED, policy.Verdict.IMPOSSIBLE)
+        return verdict not in (rotation.Verdict.REUSED, rotation.Verdict.IMPOSSIBLE)
 
     def report_reuse(self) -> None:
         """End the session of which `reused` tells, where it has not ended.

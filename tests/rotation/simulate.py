@@ -5,7 +5,7 @@
     python -m tests.rotation.simulate --days 4000 --without second-read
 
 A model of the engine, not the engine (the state machine drives that): a row, processes, a cookie
-jar, and policy.judge(). Times in seconds. The same seed gives the same figures.
+jar, and rotation.judge(). Times in seconds. The same seed gives the same figures.
 """
 
 from __future__ import annotations

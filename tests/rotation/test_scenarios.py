@@ -203,6 +203,61 @@ def test_session_too_big_for_its_cookie_rotates(
     assert len(reused) == 1
 
 
+def upload(browser: Browser, **writes: Any) -> Any:
+    """Send what a proxy has collected for minutes; its cookie is as old as that."""
+    extra, named = browser.headers
+    browser.headers = extra, named | {"Content-Length": "9000000"}
+    seen = browser.get(**writes)
+    browser.headers = extra, named
+    return seen
+
+
+def test_upload_of_a_quarter_of_an_hour_is_no_alarm_and_gets_no_cookie(
+    browser: Browser, clock: Any, reused: list[Any]
+) -> None:
+    tab = another(browser)
+    rotate(browser, clock)
+    clock.shift(900)
+    old = tab.cookie
+    assert upload(tab, file="sent") == DATA
+    assert tab.cookie == old
+    assert reused == []
+    clock.shift(WINDOW + 1)
+    assert browser.get() == DATA | {"file": "sent"}
+
+
+def test_copy_behind_a_long_body_is_found_half_an_hour_later(
+    browser: Browser, clock: Any, reused: list[Any]
+) -> None:
+    thief = another(browser, **THIEF)
+    rotate(browser, clock)
+    clock.shift(1801)
+    assert upload(thief) == {}
+    assert len(reused) == 1
+
+
+@pytest.mark.parametrize("lost", [0, 6 * HOUR])
+@pytest.mark.parametrize("alive_for", [1, 29])
+def test_browser_that_is_killed_before_it_wrote_its_cookie_file_is_no_thief(
+    browser: Browser, clock: Any, reused: list[Any], lost: int, alive_for: int
+) -> None:
+    """Chromium writes it every 30 s, and comes back with the older cookie (lost: an answer was)."""
+    file = browser.cookie
+    clock.shift(HOUR + 1)
+    browser.get()
+    if lost:
+        browser.cookie = file
+        clock.shift(lost)
+        browser.get()
+    assert browser.claims.gen == 1
+    clock.shift(alive_for)
+    assert browser.get(act=lambda session: session.revalidate()) == DATA
+    browser.cookie = file
+    clock.shift(12 * HOUR)
+    assert browser.get() == DATA
+    assert reused == []
+
+
 @pytest.mark.parametrize("seconds", [WINDOW - 1, 30, 1])
 def test_page_that_writes_all_the_time_rotates_too(
     browser: Browser, clock: Any, seconds: int
@@ -211,7 +266,7 @@ def test_page_that_writes_all_the_time_rotates_too(
         clock.shift(seconds)
         browser.get(count=count)
     clock.shift(HOUR)
-    for count in range(2 * WINDOW // seconds + 2):
+    for count in range((GRACE + WINDOW) // seconds + 2):  # none of its cookies gets old
         clock.shift(seconds)
         browser.get(count=-count)
     assert row().generation == 1

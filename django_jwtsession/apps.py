@@ -14,6 +14,7 @@ class JWTSessionConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from . import checks  # noqa: F401  # registers them
         from .history import mails as alarms
         from .history.events import write_pending
         from .receivers import on_login, on_login_failed, on_logout

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
@@ -25,6 +25,7 @@ from .tokens.codec import Codec
 from .tokens.keys import ALGORITHMS, KeyRing, KeySource, read_pem
 
 DAY = 86400
+SHORTEST_SECRET = 32  # bytes
 JSON_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 
 
@@ -129,9 +130,9 @@ def _algorithms(value: Any) -> bool:
 
 
 def _keys(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(
-        isinstance(key, str | bytes | Path) and key not in ("", b"") for key in value
-    )
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    return all(isinstance(key, str | bytes | Path) and key not in ("", b"") for key in value)
 
 
 def _switch(value: Any) -> bool:
@@ -154,7 +155,9 @@ RULES: dict[str, _Rule] = {
         f"a list with one or more of {', '.join(map(repr, ALGORITHMS))}, the first issues",
     ),
     "KEYS": _Rule(
-        _keys, "a list of secrets (str or bytes) and PEM keys (text or path), newest first"
+        _keys,
+        "a list of one or more secrets (str or bytes) and PEM keys (text or path), newest first;"
+        " leave it out for Django's SECRET_KEY",
     ),
     "ISSUER": _Rule(_name, "a string, or None"),
     "AUDIENCE": _Rule(_name, "a string, or None"),
@@ -210,27 +213,59 @@ def _contradictions(value: dict[str, Any]) -> list[str]:
     return []
 
 
-def key_problems(config: Config) -> list[str]:
-    """Return what is wrong with the keys themselves; never a part of one."""
-    found = []
-    where = 'JWTSESSION["KEYS"]' if config.keys else "SECRET_KEY and SECRET_KEY_FALLBACKS"
+def age_problems() -> list[str]:
+    """Return what is wrong with SESSION_COOKIE_AGE, which Django takes as it is."""
+    age = settings.SESSION_COOKIE_AGE
+    if _seconds(age):
+        return []
+    write = "a number, such as 14 * 24 * 60 * 60"
+    if isinstance(age, str):
+        write = f'int("{age}")' if age.isdecimal() else "int(..)"
+    elif isinstance(age, timedelta):
+        write = "timedelta(..).total_seconds()"
+    return [
+        "SESSION_COOKIE_AGE must be a number of seconds. Write SESSION_COOKIE_AGE ="
+        f" {write} in place of a {type(age).__name__}."
+    ]
+
+
+def secrets(config: Config) -> Iterator[tuple[int, bytes]]:
+    """Yield each secret among the keys with its number, from 1; PEM keys are left out."""
     for number, source in enumerate(config.key_sources, 1):
         try:
-            if read_pem(source) is not None:
-                continue
-        except BadKey:
+            if read_pem(source) is None:  # so it is no Path
+                yield number, source.encode() if isinstance(source, str) else bytes(source)
+        except (BadKey, UnicodeEncodeError):
             continue  # building the codec says so
-        secret = source.encode() if isinstance(source, str) else source
-        if len(secret) < 32:  # type: ignore[arg-type]  # no Path: read_pem took it
-            found.append(
-                f"Key {number} of {where} is under 32 bytes. Make one with"
-                " `manage.py jwtsession keygen` or `openssl rand -base64 32`."
-            )
+
+
+def short_keys(config: Config) -> list[str]:
+    """Return which secrets are under 32 bytes; never a part of one."""
+    where = 'JWTSESSION["KEYS"]' if config.keys else "SECRET_KEY and SECRET_KEY_FALLBACKS"
+    return [
+        f"Key {number} of {where} is under 32 bytes."
+        for number, secret in secrets(config)
+        if len(secret) < SHORTEST_SECRET
+    ]
+
+
+def unusable_keys(config: Config) -> list[str]:
+    """Return why no token can be made with the keys; never a part of one."""
     try:
         config.codec  # noqa: B018
     except ImproperlyConfigured as error:
-        found.append(str(error))
-    return found
+        return [str(error)]
+    return []
+
+
+def require_keys(allow_short: bool) -> None:
+    """Raise ImproperlyConfigured if no server should start with the site's keys.
+
+    Arguments: `allow_short` lets secrets of under 32 bytes pass, as while developing.
+    """
+    config = get_config()
+    for problem in unusable_keys(config) + ([] if allow_short else short_keys(config)):
+        raise ImproperlyConfigured(f"{problem} `manage.py check` says what to write.")
 
 
 def _plain(value: Any) -> Any:
@@ -251,7 +286,7 @@ def get_config() -> Config:
 def _build() -> Config:
     global _config
     given = getattr(settings, "JWTSESSION", {})
-    if found := problems(given):
+    if found := problems(given) + age_problems():
         raise ImproperlyConfigured(found[0])
     _config = Config(**{key.lower(): _plain(value) for key, value in given.items()})
     return _config

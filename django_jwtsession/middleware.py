@@ -7,14 +7,13 @@ from functools import lru_cache
 from typing import Any, cast
 
 from asgiref.sync import sync_to_async
-from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.middleware import (
     AuthenticationMiddleware as DjangoAuthenticationMiddleware,
 )
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
-from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
@@ -23,8 +22,9 @@ from django.utils.http import http_date
 from .backends.base import TokenSession
 from .backends.options import Options, get_options
 from .backends.policy import Action, respond
-from .conf import get_config
+from .conf import require_keys
 from .devices import clients as devices
+from .models.clearing import in_test_environment
 
 # What carries an action out; its async twin has an "a" in front. False: the session has ended.
 _METHODS = {
@@ -47,9 +47,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
         if issubclass(self.SessionStore, TokenSession):
-            if not apps.is_installed("django_jwtsession"):
-                raise ImproperlyConfigured('Add "django_jwtsession" to INSTALLED_APPS.')
-            get_config().codec  # noqa: B018  # a wrong setting is an error now, not in a request
+            # A wrong setting is an error now, not in a request.
+            require_keys(allow_short=settings.DEBUG or in_test_environment())
             devices.warm()
 
     def __call__(self, request: HttpRequest) -> Any:

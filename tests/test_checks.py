@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.core import checks
 from django.core.management import call_command
+from django.db import models
 from django.test import override_settings
+from django.test.utils import isolate_apps
 
 from django_jwtsession import checks as our_checks
+from django_jwtsession.checks import keys, neighbours, values
+from django_jwtsession.middleware import SessionMiddleware
 
 OURS = "django_jwtsession.middleware.SessionMiddleware"
 STOCK = "django.contrib.sessions.middleware.SessionMiddleware"
 AUTH = "django.contrib.auth.middleware.AuthenticationMiddleware"
+PAGES = {"LOGIN_URL": "jwtsession:login", "LOGIN_REDIRECT_URL": "jwtsession:sessions"}
+# As `openssl rand -base64 32` prints one; of nobody.
+SECRET = "q0Vx3yJ8m1wZ5nT7bR2kL9sD4fG6hC0aPeUiXoYvWuE="
 COOKIE = "django_jwtsession.backends.cookie"
 DJANGO = "django.contrib.sessions.backends.db"
 SECURE = {
@@ -24,7 +36,7 @@ SECURE = {
 
 
 def found(deploy: bool = False, **settings: Any) -> list[checks.CheckMessage]:
-    with override_settings(**settings):
+    with override_settings(**PAGES | settings):
         messages = checks.run_checks(tags=[checks.Tags.security], include_deployment_checks=deploy)
     return [m for m in messages if str(m.id).startswith("django_jwtsession.")]
 
@@ -36,7 +48,7 @@ def ids(deploy: bool = False, **settings: Any) -> list[str]:
 def test_good_site_hears_nothing() -> None:
     assert ids() == []
     assert ids(deploy=True, **SECURE) == []
-    assert ids(deploy=True, SESSION_ENGINE=COOKIE, **SECURE) == []
+    assert ids(deploy=True, SESSION_ENGINE=COOKIE, **SECURE) == ["I002"]
 
 
 @pytest.mark.parametrize(
@@ -60,21 +72,66 @@ def test_each_mistyped_setting_has_its_own_message() -> None:
     assert ids(JWTSESSION={"A": 1, "LEEWAY": None, "COMPRESS": 1}) == ["E001"] * 3
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"SECRET_KEY": "short-secret"},
-        {"JWTSESSION": {"KEYS": ["short-secret"]}},
-        {"JWTSESSION": {"KEYS": ["x" * 32, b"short-secret"]}},
-        {"SECRET_KEY_FALLBACKS": ["short-secret"]},
-    ],
-)
+SHORT: list[dict[str, Any]] = [
+    {"SECRET_KEY": "short-secret"},
+    {"JWTSESSION": {"KEYS": ["short-secret"]}},
+    {"JWTSESSION": {"KEYS": [SECRET, b"short-secret"]}},
+    {"SECRET_KEY_FALLBACKS": ["short-secret"]},
+]
+
+
+@pytest.fixture
+def outside_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where visitors come: not in Django's test environment."""
+    monkeypatch.setattr(keys, "in_test_environment", lambda: False)
+
+
+@pytest.mark.parametrize("settings", SHORT)
+@pytest.mark.usefixtures("outside_tests")
 def test_short_key_is_an_error_that_says_how_to_make_one(settings: Any) -> None:
     (message,) = found(**settings)
-    assert message.id == "django_jwtsession.E002"
+    assert message.id == "django_jwtsession.E008"
     assert message.level == checks.ERROR
-    assert "manage.py jwtsession keygen" in message.msg
+    assert "manage.py jwtsession keygen" in str(message.hint)
     assert "short-secret" not in str(message)
+
+
+@pytest.mark.parametrize("settings", SHORT)
+def test_short_key_is_a_warning_in_tests_and_an_error_at_deploy(settings: Any) -> None:
+    assert ids(**settings) == ["W008"]
+    assert "E009" in ids(deploy=True, **settings)
+
+
+@pytest.mark.usefixtures("outside_tests")
+def test_short_key_is_a_warning_while_developing() -> None:
+    assert ids(SECRET_KEY="test", DEBUG=True) == ["W008"]
+
+
+@pytest.mark.parametrize("secret", [f"{SECRET}\n", f" {SECRET}", f"{SECRET}\r\n".encode()])
+def test_white_space_around_a_secret_is_a_warning(secret: Any) -> None:
+    (message,) = found(JWTSESSION={"KEYS": [SECRET, secret]})
+    assert message.id == "django_jwtsession.W009"
+    assert message.msg.startswith('Key 2 of JWTSESSION["KEYS"]')
+    assert ".strip()" in message.msg
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["password" * 5, "a" * 40, "django-insecure-" + SECRET, b"0123456789" * 4, "ab" * 20],
+)
+def test_secret_that_is_easily_guessed_is_warned_of_at_deploy(secret: Any) -> None:
+    (message,) = found(deploy=True, JWTSESSION={"KEYS": [secret]}, **SECURE)
+    assert message.id == "django_jwtsession.W017"
+    assert ids(JWTSESSION={"KEYS": [secret]}) == []
+
+
+@pytest.mark.parametrize("make", [os.urandom, secrets.token_hex, secrets.token_urlsafe])
+def test_secret_that_was_drawn_by_lot_is_fine(make: Any) -> None:
+    assert not any(keys.is_guessable(as_bytes(make(32))) for _ in range(200))
+
+
+def as_bytes(secret: str | bytes) -> bytes:
+    return secret.encode() if isinstance(secret, str) else secret
 
 
 def test_keys_that_cannot_issue_are_an_error() -> None:
@@ -160,16 +217,144 @@ def test_idle_age_beyond_the_absolute_age_is_a_warning() -> None:
     assert ids(SESSION_COOKIE_AGE=100, JWTSESSION={"ABSOLUTE_AGE": 100}) == []
 
 
-def test_allauths_sessions_beside_ours_are_a_warning(monkeypatch: Any) -> None:
-    installed = our_checks.apps.is_installed
-    monkeypatch.setattr(
-        our_checks.apps,
-        "is_installed",
-        lambda name: name == "allauth.usersessions" or installed(name),
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"JWTSESSION": {"ROTATE_AFTER": 200}}, "W020"),
+        ({"JWTSESSION": {"STALE_IF_ERROR": 241}}, "W021"),
+        ({"JWTSESSION": {"REVOCATION_POLL": None}, "SESSION_ENGINE": COOKIE}, "W022"),
+    ],
+)
+def test_contradiction_is_a_warning_that_names_the_other_setting(settings: Any, told: str) -> None:
+    assert ids(**settings) == [told]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"JWTSESSION": {"ROTATE_AFTER": 300}},
+        {"JWTSESSION": {"ROTATE_AFTER": None, "STALE_IF_ERROR": 600}},
+        {"JWTSESSION": {"STALE_IF_ERROR": 240}},
+        {"JWTSESSION": {"REVOCATION_POLL": None}},  # with rows they are asked
+    ],
+)
+def test_no_contradiction_is_no_warning(settings: Any) -> None:
+    assert ids(**settings) == []
+
+
+@pytest.mark.parametrize(
+    ("vendor", "options", "told"),
+    [
+        ("postgresql", {}, ["connect_timeout"]),
+        ("postgresql", {"connect_timeout": 60}, ["connect_timeout"]),
+        ("postgresql", {"connect_timeout": 5, "pool": True}, ['pool["timeout"]']),
+        ("postgresql", {"connect_timeout": 5, "pool": {"timeout": 5}}, []),
+        ("mysql", {"connect_timeout": 5}, []),
+        ("mysql", {}, ["connect_timeout"]),
+        ("sqlite", {}, []),
+    ],
+)
+def test_database_without_a_time_limit_is_warned_of_at_deploy(
+    monkeypatch: pytest.MonkeyPatch, vendor: str, options: dict[str, Any], told: list[str]
+) -> None:
+    database = SimpleNamespace(vendor=vendor, settings_dict={"OPTIONS": options})
+    monkeypatch.setattr(values, "connections", {"default": database})
+    messages = values._timeouts()
+    assert len(messages) == len(told)
+    assert all(name in message for name, message in zip(told, messages, strict=True))
+
+
+# --- neighbours ----------------------------------------------------------------------------------
+
+
+def beside(monkeypatch: pytest.MonkeyPatch, *models_: Any, app: str = "") -> None:
+    """Let a site have these models, or an app of this name, beside its own."""
+    registry = SimpleNamespace(
+        get_models=lambda include_auto_created: models_ if include_auto_created else (),
+        is_installed=lambda name: name == app,
     )
-    (message,) = found()
-    assert message.id == "django_jwtsession.W004"
-    assert "INSTALLED_APPS" in str(message.hint)
+    monkeypatch.setattr(neighbours, "apps", registry)
+
+
+@isolate_apps("tests")
+def test_column_of_session_keys_beside_the_cookie_engine_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Cart(models.Model):  # noqa: DJ008
+        session_key = models.CharField(max_length=40)
+        note = models.CharField(max_length=40)
+
+    class Visit(models.Model):  # noqa: DJ008
+        session_id = models.CharField(max_length=64)
+        old_session_keys = models.CharField(max_length=400)
+
+    beside(monkeypatch, Cart, Visit)
+    messages = found(SESSION_ENGINE=COOKIE)
+    assert [m.id for m in messages] == ["django_jwtsession.W025"] * 3
+    named = [m.msg.partition(" ")[0] for m in messages]
+    assert named == ["tests.Cart.session_key", "tests.Visit.session_id", NAMED_LAST]
+    assert all("request.session.sid" in str(m.hint) for m in messages)
+    assert ids() == []  # with rows a key has 40 characters
+
+
+NAMED_LAST = "tests.Visit.old_session_keys"
+
+
+@isolate_apps("tests")
+@pytest.mark.parametrize("engine", [COOKIE, "django_jwtsession.backends.db"])
+def test_foreign_key_to_djangos_sessions_is_named(
+    monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    class Basket(models.Model):  # noqa: DJ008
+        session = models.ForeignKey("sessions.Session", models.CASCADE)
+
+    beside(monkeypatch, Basket)
+    (message,) = found(SESSION_ENGINE=engine)
+    assert message.id == "django_jwtsession.W026"
+    assert message.msg.startswith("tests.Basket.session points at sessions.Session")
+    assert ids(SESSION_ENGINE=DJANGO, MIDDLEWARE=[STOCK, AUTH]) == []
+
+
+@pytest.mark.parametrize(
+    "app", ["django_otp", "two_factor", "formtools", "axes", "allauth.account"]
+)
+def test_app_that_counts_in_the_session_beside_the_cookie_engine_is_named(
+    monkeypatch: pytest.MonkeyPatch, app: str
+) -> None:
+    beside(monkeypatch, app=app)
+    (message,) = found(SESSION_ENGINE=COOKIE)
+    assert message.id == "django_jwtsession.W024"
+    assert "django_jwtsession.backends.hybrid" in str(message.hint)
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"LOGIN_URL": "logon"},
+        {"LOGIN_URL": "/accounts/login/"},
+        {"LOGIN_REDIRECT_URL": "/accounts/profile/"},
+        {"LOGIN_REDIRECT_URL": "nowhere"},
+    ],
+)
+def test_setting_that_names_no_page_is_a_warning(settings: dict[str, str]) -> None:
+    (message,) = found(**settings)
+    assert message.id == "django_jwtsession.W023"
+    assert f"Write {next(iter(settings))} = " in message.msg
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "jwtsession:login",
+        "/login/",
+        "/login",
+        "/login/?by=mail",
+        "https://sso.example.com/",
+    ],
+)
+def test_setting_that_names_a_page_is_fine(url: str) -> None:
+    assert ids(LOGIN_URL=url) == []
 
 
 @pytest.mark.parametrize("key", ["NEW_DEVICE_EMAIL", "TOKEN_REUSE_EMAIL"])
@@ -188,6 +373,8 @@ def test_mails_that_cannot_link_to_the_sessions_are_a_warning(key: str) -> None:
         ({"SESSION_COOKIE_SECURE": False, "SESSION_COOKIE_NAME": "id"}, "W010", "SECURE = True"),
         ({"SESSION_COOKIE_HTTPONLY": False}, "W011", "SESSION_COOKIE_HTTPONLY = True"),
         ({"SESSION_COOKIE_NAME": "sessionid"}, "W012", '"__Host-sessionid"'),
+        ({"SESSION_COOKIE_SAMESITE": "None"}, "W013", '"Lax"'),
+        ({"SESSION_COOKIE_SAMESITE": False}, "W014", '"Lax"'),
     ],
 )
 def test_deployment_is_warned_of_open_cookies(changed: Any, expected: str, write: str) -> None:
@@ -197,16 +384,31 @@ def test_deployment_is_warned_of_open_cookies(changed: Any, expected: str, write
     assert ids(**SECURE | changed) == []  # not while developing
 
 
-def test_prefix_is_not_asked_of_cookies_that_cannot_have_it() -> None:
+def test_prefix_is_asked_of_a_cookie_by_what_it_can_have() -> None:
     shared = {**SECURE, "SESSION_COOKIE_NAME": "id", "SESSION_COOKIE_DOMAIN": ".example.com"}
-    assert ids(deploy=True, **shared) == []
+    assert ids(deploy=True, **shared) == ["W015"]
+    assert ids(deploy=True, **shared | {"SESSION_COOKIE_NAME": "__Secure-id"}) == []
+
+
+def test_samesite_none_without_https_is_an_error() -> None:
+    assert ids(SESSION_COOKIE_SAMESITE="None") == ["E010"]
+
+
+def test_keys_that_are_published_without_an_audience_are_warned_of() -> None:
+    key = generate_private_key(SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    signed = {"ALGORITHMS": ["ES256"], "KEYS": [pem]}
+    assert ids(deploy=True, JWTSESSION=signed, **SECURE) == ["W016"]
+    named = {**signed, "AUDIENCE": "https://example.com"}
+    assert ids(deploy=True, JWTSESSION=named, **SECURE) == []
+    assert (
+        ids(deploy=True, JWTSESSION=signed, **SECURE | {"ROOT_URLCONF": "tests.urls_engines"}) == []
+    )
 
 
 def test_every_message_says_what_to_write_and_has_an_id_of_its_own() -> None:
-    rows = our_checks._ALWAYS + our_checks._DEPLOY
+    rows = our_checks.ALWAYS + our_checks.DEPLOY
     assert len({row.id for row in rows}) == len(rows)
-    for row in rows:
-        assert row.id[0] == ("E" if row.level == checks.ERROR else "W")
 
 
 @pytest.mark.django_db  # Django's own checks may ask SQLite whether it knows JSON
@@ -214,5 +416,5 @@ def test_check_command_passes_on_the_test_site() -> None:
     call_command("check")
 
 
-class ProjectMiddleware(our_checks.import_string(OURS)):  # type: ignore[misc]
+class ProjectMiddleware(SessionMiddleware):
     """What a project derives."""

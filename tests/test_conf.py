@@ -9,12 +9,20 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from django_jwtsession.conf import RULES, Config, get_config, key_problems, problems
+from django_jwtsession.conf import (
+    RULES,
+    Config,
+    age_problems,
+    get_config,
+    problems,
+    short_keys,
+    unusable_keys,
+)
 from django_jwtsession.tokens.codec import Codec
 
 WRONG: dict[str, list[Any]] = {
     "ALGORITHMS": ["A256GCM", [], ["none"], ["HS512"], [None], [["HS256"]], None, {"HS256"}],
-    "KEYS": ["one-secret", [""], [b""], [7], None, {"a"}],
+    "KEYS": ["one-secret", [], [""], [b""], [7], None, {"a"}],
     "ISSUER": ["", 7, []],
     "AUDIENCE": ["", 7, ["web"]],
     "LEEWAY": [-1, "15", None, True, float("nan"), float("inf")],
@@ -29,7 +37,7 @@ WRONG: dict[str, list[Any]] = {
 }
 RIGHT: dict[str, list[Any]] = {
     "ALGORITHMS": [["A256GCM"], ("HS256", "A256GCM")],
-    "KEYS": [["s" * 32], [b"s" * 32], ("s" * 32, "t" * 32), [], [Path("key.pem")]],
+    "KEYS": [["s" * 32], [b"s" * 32], ("s" * 32, "t" * 32), [Path("key.pem")]],
     "ISSUER": [None, "https://example.com"],
     "AUDIENCE": [None, "web"],
     "LEEWAY": [0, 15, 1.5, timedelta(seconds=10)],
@@ -96,7 +104,7 @@ def test_empty_dict_is_a_good_configuration(settings: Any) -> None:
     settings.JWTSESSION = {}
     assert get_config() == Config()
     assert isinstance(get_config().codec, Codec)
-    assert key_problems(get_config()) == []
+    assert short_keys(get_config()) + unusable_keys(get_config()) == []
 
 
 def test_defaults_are_the_documented() -> None:
@@ -129,16 +137,15 @@ def test_wrong_configuration_is_said_at_first_use(settings: Any) -> None:
 @pytest.mark.parametrize("secret", ["short", b"short", "é" * 15])
 def test_short_secret_is_a_problem_that_shows_nothing_of_it(settings: Any, secret: Any) -> None:
     settings.JWTSESSION = {"KEYS": ["s" * 32, secret]}
-    [message] = key_problems(get_config())
-    assert message.startswith('Key 2 of JWTSESSION["KEYS"] is under 32 bytes.')
-    assert "keygen" in message
+    [message] = short_keys(get_config())
+    assert message == 'Key 2 of JWTSESSION["KEYS"] is under 32 bytes.'
     assert str(secret) not in message
     assert isinstance(get_config().codec, Codec)
 
 
 def test_short_secret_key_is_named_as_django_s(settings: Any) -> None:
     settings.SECRET_KEY = "short"
-    [message] = key_problems(get_config())
+    [message] = short_keys(get_config())
     assert "Key 1 of SECRET_KEY and SECRET_KEY_FALLBACKS" in message
 
 
@@ -153,7 +160,7 @@ def test_short_secret_key_is_named_as_django_s(settings: Any) -> None:
 )
 def test_unusable_pem_is_a_problem_that_shows_nothing_of_it(settings: Any, keys: Any) -> None:
     settings.JWTSESSION = {"KEYS": keys, "ALGORITHMS": ["ES256"]}
-    [message] = key_problems(get_config())
+    [message] = unusable_keys(get_config())
     assert message.startswith('JWTSESSION["KEYS"]')
     assert "bm9wZQ" not in message
     with pytest.raises(ImproperlyConfigured):
@@ -162,7 +169,7 @@ def test_unusable_pem_is_a_problem_that_shows_nothing_of_it(settings: Any, keys:
 
 def test_algorithm_without_a_key_of_its_kind_is_a_problem(settings: Any) -> None:
     settings.JWTSESSION = {"ALGORITHMS": ["EdDSA"], "KEYS": ["s" * 32]}
-    [message] = key_problems(get_config())
+    [message] = unusable_keys(get_config())
     assert "EdDSA" in message
 
 
@@ -172,3 +179,31 @@ def test_keys_replace_django_s_secret_key(settings: Any) -> None:
     settings.JWTSESSION = {}
     settings.SECRET_KEY_FALLBACKS = ["t" * 32]
     assert list(get_config().key_sources) == [settings.SECRET_KEY, "t" * 32]
+
+
+@pytest.mark.parametrize("age", [604800, 604800.0, timedelta(days=7).total_seconds(), 6])
+def test_age_in_seconds_is_taken(settings: Any, age: Any) -> None:
+    settings.SESSION_COOKIE_AGE = age
+    assert age_problems() == []
+
+
+@pytest.mark.parametrize(
+    ("age", "write"),
+    [
+        ("604800", 'int("604800")'),
+        ("a week", "int(..)"),
+        (timedelta(days=7), "timedelta(..).total_seconds()"),
+        (None, "a number"),
+        (True, "a number"),
+        (-1, "a number"),
+        (float("inf"), "a number"),
+    ],
+)
+def test_age_of_another_kind_is_an_error_and_no_traceback(
+    settings: Any, age: Any, write: str
+) -> None:
+    settings.SESSION_COOKIE_AGE = age
+    [message] = age_problems()
+    assert f"Write SESSION_COOKIE_AGE = {write}" in message
+    with pytest.raises(ImproperlyConfigured, match="SESSION_COOKIE_AGE"):
+        get_config()

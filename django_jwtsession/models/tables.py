@@ -13,10 +13,13 @@ from django.utils.translation import gettext_lazy as _
 
 from ..devices.clients import words
 from ..tokens.sid import sid_from_uuid
+from .installed import require_app
 from .managers import ExpiringManager, SessionManager
 
 if TYPE_CHECKING:
     from ..backends.db import SessionStore
+
+require_app()
 
 
 class AbstractSession(models.Model):

@@ -111,10 +111,15 @@ def number_of(user: Any) -> int:
 
 def engine_model() -> Any:
     """Return the model of the site's engine, None where its rows are not ours or it has none."""
-    store = getattr(import_module(settings.SESSION_ENGINE), "SessionStore", None)
-    get_model_class = getattr(store, "get_model_class", None)
-    model = None if get_model_class is None else get_model_class()
-    return model if model is not None and issubclass(model, AbstractSession) else None
+    try:
+        store = import_module(settings.SESSION_ENGINE).SessionStore
+    except (ImportError, AttributeError):  # `manage.py check` says what to write
+        return None
+    # Django's engine has a model as well, which cannot be imported if its app is not installed.
+    if not issubclass(store, TokenSession) or not hasattr(store, "get_model_class"):
+        return None
+    model = store.get_model_class()
+    return model if issubclass(model, AbstractSession) else None
 
 
 def _pk_of(sid: str) -> UUID | None:

@@ -178,8 +178,9 @@ class Feed:
     def _check_age(self, config: Config) -> None:
         """Raise where the last answer is too old to be trusted: never a silent pass."""
         if self._age() > (config.revocation_poll or 0.0) + config.stale_if_error:
+            never = "" if self._asked_at > 0 else " Run `manage.py migrate` if it has no table."
             raise FeedUnavailable(
-                "The revocation feed could not be read for longer than STALE_IF_ERROR."
+                f"The revocation feed could not be read for longer than STALE_IF_ERROR.{never}"
             )
 
     # --- learning --------------------------------------------------------------------------------

@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.core.signals import request_finished
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class JWTSessionConfig(AppConfig):
     name = "django_jwtsession"
-    verbose_name = _("Sessions")
+    verbose_name = pgettext_lazy("sessions", "Sessions")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

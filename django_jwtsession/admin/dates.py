@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 
 from .lists import WithoutIndex
 
@@ -119,7 +119,7 @@ def _parts(at: datetime) -> tuple[int, ...]:
 
 def _title(values: list[int]) -> str:
     if not values:
-        return gettext("All dates")
+        return pgettext("sessions", "All dates")
     if len(values) == 1:
         return str(values[0])
     format_name = "MONTH_DAY_FORMAT" if len(values) == 3 else "YEAR_MONTH_FORMAT"

@@ -35,9 +35,8 @@ class EndingMixin(FreshLoginAdminMixin):
     fresh_login_actions = ("end_sessions",)
     fresh_login_views = ("delete_view", "end_user_view")
 
-    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Tell whether the user may end sessions; what `permissions=["revoke"]` asks of actions."""
-        return may_end(request, self.model)
+    # Whoever mixes this in says who may end; see base.ReadOnlyAdmin.
+    has_revoke_permission: Any
 
     @admin.action(description=_("End selected sessions"), permissions=["revoke"])
     def end_sessions(
@@ -128,11 +127,10 @@ class EndingMixin(FreshLoginAdminMixin):
         """Ask, naming how many sessions and whose."""
         count = queryset.count()
         named = _owners(queryset)
-        title = ngettext("End %(count)d session?", "End %(count)d sessions?", count)
         return ask(
             self,
             request,
-            title % {"count": count},
+            title_of(queryset, count),
             owners=named,
             others=count - sum(number for _, number in named),
             own=own,
@@ -175,6 +173,14 @@ def end_user_url(request: HttpRequest, site: str, user_id: Any) -> str:
         return reverse(name, args=[user_id])
     except NoReverseMatch:  # not registered on this site
         return ""
+
+
+def title_of(rows: Any, count: int = 1) -> str:
+    """Return the question whether to end sessions, which names the device of a single one."""
+    if count == 1:
+        return gettext("End the session “%(device)s”?") % {"device": rows[0].device_words}
+    title = ngettext("End %(count)d session?", "End %(count)d sessions?", count)
+    return title % {"count": count}
 
 
 def ask(model_admin: Any, request: HttpRequest, title: str, **context: Any) -> TemplateResponse:

@@ -10,13 +10,13 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import logout
 from django.core.exceptions import PermissionDenied
+from django.db import router
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ..conf import get_config
@@ -28,39 +28,22 @@ from ..revocation.ending import revoke_session
 from ..revocation.feed import feed
 from ..revocation.reasons import EndReason, in_words
 from . import export as admin_export
-from .dates import DrillDownList
-from .ending import (
-    ask,
-    end_user_url,
-    ended_already,
-    is_of_what_is_deleted,
-    may_end,
-    way_back,
-)
-from .lists import (
-    ADMIN_CSS,
-    BrowserFilter,
-    CappedPaginator,
-    KindFilter,
-    SystemFilter,
-    UserFilter,
-    WhenFilter,
-    matches,
-)
-from .stepup import FreshLoginAdminMixin
+from .base import PeopleList, ReadOnlyAdmin
+from .ending import ask, end_user_url, ended_already, may_end, title_of, way_back
+from .lists import BrowserFilter, KindFilter, SystemFilter, UserFilter, WhenFilter
+from .moments import exactly, moment
+from .people import name_of
 
 
-class EventList(DrillDownList):
+class EventList(PeopleList):
     """Events, each with `may_be_alive`: whether it is the login of a session to be ended."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        alive = _alive(self.result_list)
-        for event in self.result_list:
-            event.may_be_alive = event.kind == SessionEvent.Kind.LOGIN and event.sid in alive
+        mark_alive(self.result_list)
 
 
-class SessionEventAdmin(FreshLoginAdminMixin):
+class SessionEventAdmin(ReadOnlyAdmin):
     """Logins, logouts, failed logins, and what ended sessions. Nothing is added or changed here.
 
     A login line ends its session; that takes the `revoke` or `delete` permission of the sessions'
@@ -70,20 +53,16 @@ class SessionEventAdmin(FreshLoginAdminMixin):
     fresh_login_actions = ()
     fresh_login_views = ("end_view",)
 
-    list_display = ("created_at", "kind", "user_name", "device_name", "ip_address", "actor_name")
+    people = ("user", "actor")
+    list_display = ("when", "kind", "user_name", "device_name", "ip_address", "actor_name")
     list_filter = (WhenFilter, "kind", UserFilter, BrowserFilter, SystemFilter, KindFilter)
     ordering = ("-created_at", "-pk")
-    sortable_by = ("created_at",)
+    sortable_by = ("when",)
     date_hierarchy = "created_at"
-    search_fields = ("user",)  # shows the box; see get_search_results()
-    search_help_text = _("User name, e-mail, IP address or session id")
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER  # each would count the whole table
-    paginator = CappedPaginator
     fields = (
-        "created_at",
+        "when",
         "kind",
-        "user_name",
+        "user_link",
         "actor_name",
         "device_name",
         "user_agent",
@@ -94,65 +73,43 @@ class SessionEventAdmin(FreshLoginAdminMixin):
     )
     readonly_fields = fields
     actions = ("export_csv",)
-    change_list_template = "jwtsession/admin/change_list.html"
-    change_form_template = "jwtsession/admin/event_form.html"
-
-    class Media:
-        css = ADMIN_CSS
 
     # --- who may -----------------------------------------------------------------------------
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes events; with a user goes their history, whoever may delete the user."""
-        return is_of_what_is_deleted(request, self.model)
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
         return {**super().get_model_perms(request), "delete": False}
 
-    def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may end sessions."""
+    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_end(request, session_model())
 
     # --- the list ----------------------------------------------------------------------------
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the events and, in one query more each, their users and actors."""
-        return super().get_queryset(request).prefetch_related("user", "actor")
-
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return EventList
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        user_id = request.GET.get("user__exact")
-        context = {"end_user_url": end_user_url(request, self.admin_site.name, user_id)}
-        return super().changelist_view(request, context | (extra_context or {}))
+        event = self.get_object(request, unquote(object_id))
+        context = {"end_url": "", "end_user_url": ""}
+        if event is not None and self.has_revoke_permission(request):
+            mark_alive([event])
+            context["end_url"] = self._end_url(event) if event.may_be_alive else ""
+            site = self.admin_site.name
+            context["end_user_url"] = end_user_url(request, site, event.user_id)
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
-    def get_list_display(self, request: HttpRequest) -> Any:
-        columns = super().get_list_display(request)
-        return (*columns, "end_link") if self.has_revoke_permission(request) else columns
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Find events by user name, e-mail, IP address, or session id in both its spellings."""
-        term = search_term.strip()
-        return (queryset.filter(matches(term, events=True)) if term else queryset), False
-
-    @admin.display(description=_("user"))
-    def user_name(self, event: Any) -> str:
-        return _person(event.user, event.user_id)
+    @admin.display(description=pgettext_lazy("sessions", "when"), ordering="created_at")
+    def when(self, event: Any) -> str:
+        return moment(event.created_at)
 
     @admin.display(description=_("by"))
     def actor_name(self, event: Any) -> str:
-        return _person(event.actor, event.actor_id)
+        return name_of(event.actor, event.actor_id)
 
     @admin.display(description=_("device"))
     def device_name(self, event: Any) -> str:
@@ -179,14 +136,13 @@ class SessionEventAdmin(FreshLoginAdminMixin):
         parts = (words(device.browser, device.os), detail.get("ip_address"))
         return ", ".join(part for part in parts if part)
 
-    @admin.display(description=_("End session"))
+    def row_label(self, event: Any) -> str:
+        what = (event.get_kind_display(), self.user_name(event), self.device_name(event))
+        return ", ".join(filter(None, (*what, event.ip_address, exactly(event.created_at))))
+
+    @admin.display(description=pgettext_lazy("sessions", "session"))
     def end_link(self, event: Any) -> str:
-        if not event.may_be_alive:
-            return ""
-        url = reverse(f"{self.admin_site.name}:{self._name('end')}", args=[event.pk])
-        label = gettext("End session: %(device)s") % {"device": event.device_words}
-        text = gettext("End this session")
-        return format_html('<a href="{}" aria-label="{}">{}</a>', url, label, text)
+        return self.end_button(self._end_url(event), event) if event.may_be_alive else ""
 
     # --- ending ------------------------------------------------------------------------------
 
@@ -204,12 +160,15 @@ class SessionEventAdmin(FreshLoginAdminMixin):
         own = event.sid == getattr(request.session, "sid", None)
         if request.method != "POST":
             owners = [(self.user_name(event), None)]
-            return ask(self, request, gettext("End this session?"), owners=owners, own_alone=own)
+            return ask(self, request, title_of([event]), owners=owners, own_alone=own)
         revoke_session(event.sid, by=request.user, reason=EndReason.ADMIN)
         self.message_user(request, gettext("The session was ended."), messages.SUCCESS)
         if own:
             logout(request)  # or this very request would go on with a session that is gone
         return way_back(self, request)
+
+    def _end_url(self, event: Any) -> str:
+        return reverse(f"{self.admin_site.name}:{self._name('end')}", args=[event.pk])
 
     def _name(self, page: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{page}"
@@ -222,10 +181,12 @@ class SessionEventAdmin(FreshLoginAdminMixin):
         return admin_export.csv_response(request, queryset)
 
 
-def _person(user: Any, user_id: Any) -> str:
-    if user is not None:
-        return str(user)
-    return "" if user_id is None else gettext("deleted user %(id)s") % {"id": user_id}
+def mark_alive(events: Iterable[Any]) -> None:
+    """Note on each event whether it is the login of a session that may still be in use."""
+    events = list(events)
+    alive = _alive(events)
+    for event in events:
+        event.may_be_alive = event.kind == SessionEvent.Kind.LOGIN and event.sid in alive
 
 
 def _alive(events: Iterable[Any]) -> set[str]:
@@ -236,7 +197,11 @@ def _alive(events: Iterable[Any]) -> set[str]:
     oldest = timezone.now() - timedelta(seconds=get_config().absolute_age)
     events = [one for one in events if one.kind == SessionEvent.Kind.LOGIN]
     logins = {one.sid: one for one in events if one.sid and one.created_at > oldest}
-    ends = SessionEvent.objects.filter(sid__in=logins, kind__in=ENDS).values_list("sid", flat=True)
+    ends = (
+        SessionEvent.objects.using(router.db_for_write(SessionEvent))
+        .filter(sid__in=logins, kind__in=ENDS)
+        .values_list("sid", flat=True)
+    )
     alive = logins.keys() - set(ends)
     if engine_model() is not None:
         return alive

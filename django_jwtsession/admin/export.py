@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import Any
@@ -12,6 +13,8 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
+
+from .people import load_people
 
 _AT_ONCE = 500
 _COLUMNS = (
@@ -28,8 +31,9 @@ _COLUMNS = (
     "user_agent",
     "detail",
 )
-# What Excel and others begin a formula with, full-width forms and leading controls among them.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
+# What Excel and others begin a formula with, full-width forms among them: at the beginning of a
+# cell, or behind what may separate two. They trim blanks before it.
+_FORMULA = re.compile('((?:^|[;,|\t\r\n"])\\s*)(?=[=+\\-@＝＋－＠])')  # noqa: RUF001
 
 
 def csv_response(request: HttpRequest, events: QuerySet[Any]) -> StreamingHttpResponse:
@@ -69,9 +73,9 @@ def _next(parts: Iterator[str]) -> str:
 
 
 def _lines(events: QuerySet[Any]) -> Iterator[str]:
-    writer: Any = csv.writer(_Echo())
+    writer: Any = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
     yield writer.writerow(_COLUMNS)
-    for event in events.iterator(chunk_size=_AT_ONCE):
+    for event in _with_people(events):
         row = (
             event.created_at.isoformat(),
             event.kind,
@@ -89,7 +93,18 @@ def _lines(events: QuerySet[Any]) -> Iterator[str]:
         yield writer.writerow([_cell(value) for value in row])
 
 
+def _with_people(events: QuerySet[Any]) -> Iterator[Any]:
+    found = events.iterator(chunk_size=_AT_ONCE)
+    while part := list(islice(found, _AT_ONCE)):
+        load_people(part, ("user", "actor"))
+        yield from part
+
+
 def _cell(value: Any) -> str:
-    """Return a value as text that no spreadsheet takes for a formula: anybody can send one."""
+    """Return a value as text no part of which a spreadsheet takes for a formula.
+
+    Whoever reads the file by another separator begins cells in the middle of ours, quoted or not
+    (OWASP, "CSV Injection"): an apostrophe stands before what would be a formula there as well.
+    """
     text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'", text)

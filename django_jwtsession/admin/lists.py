@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
@@ -19,11 +20,16 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from ..conf import get_config
 from ..devices.clients import BROWSERS, SYSTEMS, normal_ip, stored_ip
+from ..devices.networks import network
 from ..exceptions import BadToken
+from ..models.addresses import in_network
+from ..models.tables import SessionEvent
 from ..tokens.sid import sid_from_uuid, uuid_from_sid
+from .people import users_like, users_named
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrPromise
@@ -34,7 +40,8 @@ else:
     _Paginator = Paginator
 
 ADMIN_CSS = {"all": ["jwtsession/admin.css"]}
-_MAX_USERS_FOUND = 1000
+_MAX_STAFF_FOUND = 1000
+_MAX_STAFF_LISTED = 10_000
 _MAX_VALUES = 1000
 _JUMP = """WITH RECURSIVE jump(value, number) AS (
     SELECT MIN({column}), 1 FROM {table}
@@ -58,6 +65,14 @@ class WithoutIndex(Func):
         return self.as_sql(compiler, connection, template="+%(expressions)s", **context)
 
 
+class AtLeast(int):
+    """A number that is written "10000+": there are more."""
+
+    def __str__(self) -> str:
+        # Django groups digits by text, and would count the "+" among them.
+        return int.__str__(self) if settings.USE_THOUSAND_SEPARATOR else f"{int(self)}+"
+
+
 class CappedPaginator(_Paginator):
     """Counts up to `cap` rows and pages through those: an exact count reads the whole table."""
 
@@ -74,7 +89,7 @@ class CappedPaginator(_Paginator):
 
     @cached_property
     def count(self) -> int:
-        return min(self._found, self.cap)
+        return AtLeast(self.cap) if self.capped else self._found
 
     def page(self, number: Any) -> Any:
         """Return the page. MariaDB would look at each row that it skips: it gets keys to skip."""
@@ -137,7 +152,7 @@ class WhenFilter(_Filter):
 class UserFilter(_Filter):
     """By the kind of user, where the user model knows `is_staff`."""
 
-    title = _("user")
+    title = pgettext_lazy("sessions", "user")
     parameter_name = "user_is"
     choices_offered = (
         ("staff", _("staff")),
@@ -160,13 +175,18 @@ class UserFilter(_Filter):
 
 
 def _staff(using: str) -> Any:
-    """Return the pks of staff: a list, found once a page; many a subquery, if in that database."""
+    """Return the pks of staff: a list, found once a page; many a subquery, if in that database.
+
+    If the users live in another database, more than `_MAX_STAFF_LISTED` of them are not told apart.
+    """
     users = get_user_model()
     pks = users._default_manager.filter(is_staff=True).values_list("pk", flat=True)
-    found = list(pks[: _MAX_USERS_FOUND + 1])
-    if len(found) <= _MAX_USERS_FOUND:
+    found = list(pks[: _MAX_STAFF_FOUND + 1])
+    if len(found) <= _MAX_STAFF_FOUND:
         return found
-    return pks.using(using) if router.db_for_write(users) == using else list(pks)
+    if router.db_for_write(users) == using:
+        return pks.using(using)
+    return list(pks.order_by("pk")[:_MAX_STAFF_LISTED])
 
 
 class BrowserFilter(_Filter):
@@ -238,18 +258,22 @@ def _jump(rows: QuerySet[Any], name: str) -> list[str]:
         return [value for (value,) in cursor.fetchall()]
 
 
-def matches(term: str, *, events: bool = False) -> Q:
-    """Return what finds sessions by user, address, or session id in both its spellings.
+def matches(term: str, rows: QuerySet[Any]) -> Q:
+    """Return what finds rows by user, address or its beginning, session id in both its spellings.
 
-    Arguments: `events` is true for what finds events of the history instead.
+    Arguments: `rows` are sessions, or events of the history.
     """
     pk, address = _pk_of(term), normal_ip(term)
+    part_of_address = None if address or pk else network(term)
     # What is an id or an address may be all of a name, but no part of one: names have an index.
-    found = Q(user_id__in=_users_named(term) if pk or address else _users_like(term))
+    is_name = not (pk or address or part_of_address)
+    found = Q(user_id__in=users_like(term) if is_name else users_named(term))
     if pk:
-        found |= Q(sid=sid_from_uuid(pk)) if events else Q(pk=pk)
+        found |= Q(sid=sid_from_uuid(pk)) if rows.model is SessionEvent else Q(pk=pk)
     if address:
         found |= Q(ip_address__in={address, stored_ip(address, get_config())} - {None})
+    if part_of_address:
+        found |= in_network(part_of_address, rows.db)
     return found
 
 
@@ -260,21 +284,3 @@ def _pk_of(term: str) -> UUID | None:
     except (BadToken, ValueError):
         return None
     return pk if pk.version == 4 else None  # a name of 22 letters
-
-
-def _users_named(name: str) -> list[Any]:
-    users = get_user_model()
-    found = users._default_manager.filter(**{users.USERNAME_FIELD: name})
-    return list(found.values_list("pk", flat=True))
-
-
-def _users_like(term: str) -> list[Any]:
-    """Return the pks of users by name or e-mail; a list, so that the sessions' index is used."""
-    users = get_user_model()
-    names = {users.USERNAME_FIELD, getattr(users, "EMAIL_FIELD", users.USERNAME_FIELD)}
-    found = Q()
-    for name in names:
-        found |= Q(**{f"{name}__icontains": term})
-    return list(
-        users._default_manager.filter(found).values_list("pk", flat=True)[:_MAX_USERS_FOUND]
-    )

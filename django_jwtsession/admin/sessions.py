@@ -5,7 +5,6 @@ A project with a session model of its own registers it with a subclass of Sessio
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -15,29 +14,26 @@ from django.db.models.lookups import GreaterThan
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ..models.tables import Session
 from ..models.times import to_datetime
 from ..pages.listing import engine_model
 from ..pages.phrases import ago, ahead
-from .dates import DrillDownList
-from .ending import EndingMixin, end_user_url, is_of_what_is_deleted, own_pk
+from .base import PeopleList, ReadOnlyAdmin
+from .ending import EndingMixin, end_user_url, may_end, own_pk
 from .events import SessionEventAdmin
 from .lists import (
-    ADMIN_CSS,
     BrowserFilter,
-    CappedPaginator,
     KindFilter,
     LastSeenFilter,
     SystemFilter,
     UserFilter,
     WithoutIndex,
-    matches,
 )
+from .moments import exactly, moment
 from .stepup import FreshLoginAdminMixin
 
 if TYPE_CHECKING:
@@ -48,7 +44,7 @@ else:
 __all__ = ("FreshLoginAdminMixin", "SessionAdmin", "SessionEventAdmin", "SessionsLinkMixin")
 
 
-class SessionList(DrillDownList):
+class SessionList(PeopleList):
     """The list, whose rows are found and counted by the index of when they were last seen."""
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -57,7 +53,7 @@ class SessionList(DrillDownList):
         return rows.filter(last_seen_at__gt=to_datetime(0))
 
 
-class SessionAdmin(EndingMixin):
+class SessionAdmin(EndingMixin, ReadOnlyAdmin):
     """The sessions that can be used now. Nothing is added or changed here, and no data is shown.
 
     Ending takes the model's `delete` or `revoke` permission. Works on any AbstractSession, and
@@ -83,42 +79,29 @@ class SessionAdmin(EndingMixin):
     ordering = ("-last_seen_at", "-expires_at", "-pk")
     sortable_by = ("last_seen",)
     date_hierarchy = "last_seen_at"
-    search_fields = ("user",)  # shows the box; see get_search_results()
-    search_help_text = _("User name, e-mail, IP address or session id")
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER  # each would count the whole table
-    paginator = CappedPaginator
     fields = (
-        "user_name",
+        "user_link",
         "device_name",
         "user_agent",
         "ip_address",
-        "created_at",
-        "authenticated_at",
-        "last_seen_at",
-        "expires_at",
+        "began",
+        "signed_in_at",
+        "seen_at",
+        "expires_on",
         "session_id",
     )
     readonly_fields = fields
     actions = ("end_sessions",)
-    change_list_template = "jwtsession/admin/change_list.html"
-    change_form_template = "jwtsession/admin/change_form.html"
-
-    class Media:
-        css = ADMIN_CSS
 
     # --- who may -----------------------------------------------------------------------------
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_end(request, self.model)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """As for ending; with a user go their sessions, whoever may delete the user."""
         may = self.has_revoke_permission(request, obj)
-        return may or is_of_what_is_deleted(request, self.model)
+        return may or super().has_delete_permission(request, obj)
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
         may = self.has_revoke_permission(request)
@@ -137,56 +120,36 @@ class SessionAdmin(EndingMixin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         session = self.get_object(request, unquote(object_id))
-        user_id = None if session is None else session.user_id
-        context = {"end_user_url": end_user_url(request, self.admin_site.name, user_id)}
+        context = {"end_url": "", "end_user_url": ""}
+        if session is not None and self.has_revoke_permission(request, session):
+            site = self.admin_site.name
+            context["end_url"] = self._end_url(session)
+            context["end_user_url"] = end_user_url(request, site, session.user_id)
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     # --- the list ----------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the sessions in force, each with `is_own` and, in one query more, its user."""
+        """Return the sessions in force, each with `is_own`."""
         own = ExpressionWrapper(Q(pk=own_pk(request)), output_field=BooleanField())
         rows: QuerySet[Any] = super().get_queryset(request)
         rows = rows.annotate(is_own=own)
         rows = rows.filter(GreaterThan(WithoutIndex("expires_at"), timezone.now()))
-        rows = rows.prefetch_related("user")  # a join would need one database for both
         lean: QuerySet[Any] = rows.defer("data")
         return lean
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return SessionList
 
-    def get_list_display(self, request: HttpRequest) -> Any:
-        columns = super().get_list_display(request)
-        return (*columns, "end_link") if self.has_revoke_permission(request) else columns
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Find sessions by user name, e-mail, IP address, or session id in both its spellings."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        return queryset.filter(matches(term)), False
-
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        context = {
-            "engine_keeps_others": engine_model() is not self.model,
-            "end_user_url": end_user_url(
-                request, self.admin_site.name, request.GET.get("user__exact")
-            ),
-        }
+        context = {"engine_keeps_others": engine_model() is not self.model}
         return super().changelist_view(request, context | (extra_context or {}))
 
-    @admin.display(description=_("user"))
+    @admin.display(description=pgettext_lazy("sessions", "user"))
     def user_name(self, session: Any) -> str:
-        if session.user is not None:
-            return str(session.user)
-        if session.user_id is not None:
-            return gettext("deleted user %(id)s") % {"id": session.user_id}
-        return gettext("not signed in")
+        return super().user_name(session) or gettext("not signed in")
 
     @admin.display(description=_("device"))
     def device_name(self, session: Any) -> str:
@@ -197,30 +160,47 @@ class SessionAdmin(EndingMixin):
     @admin.display(description=_("signed in"))
     def signed_in(self, session: Any) -> str:
         at = session.authenticated_at
-        return "" if at is None else _moment(at, ago(at))
+        return "" if at is None else moment(at, ago(at))
 
     @admin.display(description=_("last seen"), ordering="last_seen_at")
     def last_seen(self, session: Any) -> str:
-        at = session.last_seen_at
-        return _moment(at, ago(at))
+        return moment(session.last_seen_at, ago(session.last_seen_at))
 
     @admin.display(description=_("expires"))
     def expires(self, session: Any) -> str:
-        at = session.expires_at
-        return _moment(at, ahead(at))
+        return moment(session.expires_at, ahead(session.expires_at))
+
+    @admin.display(description=_("created"))
+    def began(self, session: Any) -> str:
+        return moment(session.created_at)
+
+    @admin.display(description=_("signed in"), empty_value="-")
+    def signed_in_at(self, session: Any) -> str:
+        return moment(session.authenticated_at)
+
+    @admin.display(description=_("last seen"))
+    def seen_at(self, session: Any) -> str:
+        return moment(session.last_seen_at)
+
+    @admin.display(description=_("expires"))
+    def expires_on(self, session: Any) -> str:
+        return moment(session.expires_at)
 
     @admin.display(description=_("session id"))
     def session_id(self, session: Any) -> str:
         return str(session.sid)
 
-    @admin.display(description=_("End session"))
+    def row_label(self, session: Any) -> str:
+        what = (self.user_name(session), session.device_words, session.ip_address)
+        at = session.authenticated_at or session.created_at
+        return ", ".join(filter(None, (*what, exactly(at))))
+
+    @admin.display(description=pgettext_lazy("sessions", "session"))
     def end_link(self, session: Any) -> str:
-        return format_html(
-            '<a href="{}" aria-label="{}">{}</a>',
-            reverse(self._url_name("delete"), args=[session.pk]),
-            gettext("End session: %(device)s") % {"device": session.device_words},
-            gettext("End session"),
-        )
+        return self.end_button(self._end_url(session), session)
+
+    def _end_url(self, session: Any) -> str:
+        return reverse(self._url_name("delete"), args=[session.pk])
 
 
 class SessionsLinkMixin(_ModelAdmin):
@@ -230,13 +210,6 @@ class SessionsLinkMixin(_ModelAdmin):
     """
 
     change_form_template = "jwtsession/admin/user_change_form.html"
-
-
-def _moment(at: datetime, words: str) -> str:
-    """Return "2 hours ago", with the date and time for those who point at it."""
-    local = timezone.localtime(at) if timezone.is_aware(at) else at
-    exact = date_format(local, "DATETIME_FORMAT")
-    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)
 
 
 def _has_own_model() -> bool:

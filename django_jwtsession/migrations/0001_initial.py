@@ -258,7 +258,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name": "session event",
-                "verbose_name_plural": "session history",
+                "verbose_name_plural": "session events",
                 "indexes": [
                     models.Index(
                         fields=["user", "created_at"], name="django_jwts_user_id_026b2f_idx"

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from ..devices.clients import words
 from ..tokens.sid import sid_from_uuid
@@ -32,7 +33,7 @@ class AbstractSession(models.Model):
     id = models.UUIDField(_("session id"), primary_key=True, default=uuid4, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        verbose_name=_("user"),
+        verbose_name=pgettext_lazy("sessions", "user"),
         null=True,
         blank=True,
         on_delete=models.CASCADE,
@@ -42,12 +43,14 @@ class AbstractSession(models.Model):
         related_name="+",
     )
     data = models.BinaryField(_("data"), default=b"")
-    version = models.PositiveBigIntegerField(_("version"), default=1)
+    version = models.PositiveBigIntegerField(pgettext_lazy("sessions", "version"), default=1)
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     authenticated_at = models.DateTimeField(_("signed in"), null=True, blank=True)
     last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
     expires_at = models.DateTimeField(_("expires"))
-    ip_address = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
+    ip_address = models.GenericIPAddressField(
+        pgettext_lazy("sessions", "IP address"), null=True, blank=True
+    )
     user_agent = models.CharField(_("user agent"), max_length=512, blank=True, default="")
     browser = models.CharField(_("browser"), max_length=64, blank=True, default="")
     os = models.CharField(_("operating system"), max_length=64, blank=True, default="")
@@ -60,8 +63,8 @@ class AbstractSession(models.Model):
 
     class Meta:
         abstract = True
-        verbose_name = _("session")
-        verbose_name_plural = _("sessions")
+        verbose_name = pgettext_lazy("sessions", "session")
+        verbose_name_plural = pgettext_lazy("sessions", "sessions")
         default_permissions = ("add", "change", "delete", "view", "revoke")
         indexes: ClassVar[list[models.Index]] = [
             # With the end in them, the admin counts sessions without a look at the rows; those that
@@ -148,10 +151,12 @@ class SessionEvent(models.Model):
         CHANGED = "changed", _("device or address changed")
 
     kind = models.CharField(_("what"), max_length=16, choices=Kind)
-    sid = models.CharField(_("session"), max_length=22, blank=True, default="")
+    sid = models.CharField(
+        pgettext_lazy("sessions", "session"), max_length=22, blank=True, default=""
+    )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        verbose_name=_("user"),
+        verbose_name=pgettext_lazy("sessions", "user"),
         null=True,
         blank=True,
         on_delete=models.CASCADE,
@@ -170,7 +175,9 @@ class SessionEvent(models.Model):
         related_name="+",
     )
     created_at = models.DateTimeField(_("when"), default=timezone.now)
-    ip_address = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
+    ip_address = models.GenericIPAddressField(
+        pgettext_lazy("sessions", "IP address"), null=True, blank=True
+    )
     user_agent = models.CharField(_("user agent"), max_length=512, blank=True, default="")
     browser = models.CharField(_("browser"), max_length=64, blank=True, default="")
     os = models.CharField(_("operating system"), max_length=64, blank=True, default="")
@@ -180,7 +187,7 @@ class SessionEvent(models.Model):
 
     class Meta:
         verbose_name = _("session event")
-        verbose_name_plural = _("session history")
+        verbose_name_plural = _("session events")
         indexes: ClassVar[list[models.Index]] = [
             # Read backwards, each ends with the newest key: so are they listed.
             models.Index(fields=["user", "created_at"]),

@@ -15,10 +15,11 @@ from django.utils import timezone
 
 from django_jwtsession.admin import SessionAdmin
 from django_jwtsession.admin import lists as admin_lists
-from django_jwtsession.admin.lists import values_in_use
+from django_jwtsession.admin.lists import CappedPaginator, values_in_use
 from django_jwtsession.models import Session, SessionEvent
 
 from ..factories import SessionFactory, UserFactory, browser
+from .test_sessions import text
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("db_engine")]
 
@@ -80,7 +81,7 @@ def test_browser_that_nobody_has_asks_for_no_session(staff: Client, browsers: li
 def test_staff_are_found_once_a_page_or_by_a_subquery_where_they_are_many(
     staff: Client, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_lists, "_MAX_USERS_FOUND", most)
+    monkeypatch.setattr(admin_lists, "_MAX_STAFF_FOUND", most)
     other = SessionFactory()
     SessionFactory(user=None)
     admins = list(Session.objects.filter(user__username="root"))
@@ -105,7 +106,7 @@ def test_name_of_22_letters_is_a_name(staff: Client) -> None:
     assert listed(staff, "?q=a-name-of-22-letters-A") == [wanted]
 
 
-@pytest.mark.parametrize(("query", "way"), [("", "DESC"), ("?o=-5", "DESC"), ("?o=5", "ASC")])
+@pytest.mark.parametrize(("query", "way"), [("", "DESC"), ("?o=-6", "DESC"), ("?o=6", "ASC")])
 def test_order_is_that_of_an_index_from_one_end_or_the_other(
     staff: Client, query: str, way: str
 ) -> None:
@@ -148,3 +149,69 @@ def test_pages_are_counted_exactly_below_the_cap(staff: Client) -> None:
     assert User.objects.filter(username="root").exists()
     SessionEvent.objects.all().delete()
     assert staff.get(HISTORY).context["cl"].result_count == 0
+
+
+@pytest.mark.parametrize("term", ["192.0.2.", "192.0.2", "192.0.2.0/24", "192.0.2.7/29"])
+def test_beginning_of_an_address_finds_all_that_begin_so(staff: Client, term: str) -> None:
+    wanted = SessionFactory(ip_address="192.0.2.7")
+    SessionFactory(ip_address="192.0.20.7")
+    SessionFactory(ip_address="192.0.1.7")
+    SessionFactory(ip_address=None)
+    assert listed(staff, f"?q={term}") == [wanted]
+    assert not [sql for sql in asked(staff, f"{SESSIONS}?q={term}") if " LIKE " in sql.upper()]
+
+
+@pytest.mark.parametrize("term", ["2001:db8:85a3:", "2001:DB8:85a3", "2001:db8:85a3::/48"])
+def test_beginning_of_a_long_address_finds_it(staff: Client, term: str) -> None:
+    wanted = SessionFactory(ip_address="2001:db8:85a3::8a2e:370:7334")
+    SessionFactory(ip_address="2001:db8:85a4::1")
+    assert listed(staff, f"?q={term}") == [wanted]
+    event = SessionEvent.objects.create(kind="login", ip_address="2001:db8:85a3::1")
+    assert list(staff.get(f"{HISTORY}?q={term}").context["cl"].result_list) == [event]
+
+
+def test_more_than_is_counted_is_said_as_such(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CappedPaginator, "cap", 4)
+    SessionFactory.create_batch(2)
+    assert "4+" not in staff.get(SESSIONS).content.decode()
+    SessionFactory.create_batch(3)
+    for query in ("", "?os=Ubuntu"):
+        page = text(staff.get(SESSIONS + query))
+        assert "4+ sessions" in page
+    assert "4+ results" in page
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "1 session event "), (2, "2 session events ")])
+def test_numbers_of_events_are_said_in_the_right_number(
+    staff: Client, number: int, said: str
+) -> None:
+    SessionEvent.objects.all().delete()
+    SessionEvent.objects.bulk_create(SessionEvent(kind="logout") for _ in range(number))
+    assert said in text(staff.get(HISTORY))
+
+
+@pytest.mark.parametrize("path", [SESSIONS, HISTORY])
+def test_buttons_and_boxes_of_two_lines_are_told_apart(staff: Client, path: str) -> None:
+    user = UserFactory()
+    browser(user), browser(user)
+    hour_ago = timezone.now() - timedelta(hours=1)
+    first = Session.objects.filter(user=user)[0]
+    Session.objects.filter(pk=first.pk).update(authenticated_at=hour_ago)
+    SessionEvent.objects.filter(sid=first.sid).update(created_at=hour_ago)
+    page = staff.get(path).content.decode()
+    labels = re.findall(r'aria-label="((?:End|Select): [^"]*)"', page)
+    assert len(labels) > 4
+    assert len(set(labels)) == len(labels)
+
+
+def test_times_name_their_zone(staff: Client, settings: Any) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    at = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    session = SessionFactory(created_at=at, expires_at=timezone.now() + timedelta(days=1))
+    page = staff.get(f"{SESSIONS}{session.pk}/change/").content.decode()
+    assert '<time datetime="2026-07-01T12:00:00+00:00">July 1, 2026, 2 p.m. CEST</time>' in page
+    SessionEvent.objects.create(kind="logout", created_at=at)
+    assert "July 1, 2026, 2 p.m. CEST" in staff.get(HISTORY).content.decode()
+    assert 'title="July 1, 2026, 2 p.m. CEST"' in staff.get(SESSIONS).content.decode()

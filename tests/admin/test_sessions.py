@@ -89,8 +89,8 @@ def test_each_device_is_a_line_with_words_address_and_times(staff: Client) -> No
     )
     page = text(staff.get(LIST))
     page = page.replace("\xa0", " ")
-    assert "ada Firefox 149 on Ubuntu 2001:db8::7 3 days ago 2 hours ago in 6 days" in page
-    assert "root Firefox 149 on Ubuntu (this session) 127.0.0.1" in page
+    assert "ada End Firefox 149 on Ubuntu 2001:db8::7 3 days ago 2 hours ago in 6 days" in page
+    assert "root End Firefox 149 on Ubuntu (this session) 127.0.0.1" in page
     for head in ("User", "Device", "IP address", "Signed in", "Last seen", "Expires"):
         assert head in page
 
@@ -327,7 +327,7 @@ def test_each_line_leads_to_ending_that_session(staff: Client) -> None:
     url = f"{LIST}{session.pk}/delete/"
     assert f'href="{url}"' in staff.get(LIST).content.decode()
     page = text(staff.get(url))
-    assert "End 1 session?" in page
+    assert "End the session “Firefox 149 on Ubuntu”?" in page
     assert "ada" in page
     assert Session.objects.filter(pk=session.pk).exists()
     assert staff.post(url, {"confirmed": "1"}).headers["Location"] == LIST
@@ -415,7 +415,7 @@ def test_base_class_serves_a_projects_own_model(settings: Any, staff: Client) ->
     browser(UserFactory())
     url = "/own/tests/accountsession/"
     page = text(client.get(url))
-    assert "root Unknown device (this session) 127.0.0.1" in page
+    assert "root End Unknown device (this session) 127.0.0.1" in page
     other = AccountSession.objects.exclude(user__username="root").get()
     assert client.get(f"{url}{other.pk}/change/").status_code == 200
     data = {"action": "end_sessions", "confirmed": "1", "_selected_action": str(other.pk)}

@@ -1,0 +1,73 @@
+"""Networks as people write them: "192.0.2.", "2001:db8:", "192.0.2.0/24"; no Django here."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# So many beginnings of text at most stand for one network: a /17 is 128 times a /24.
+_MAX_BEGINNINGS = 128
+
+
+def network(text: str) -> Network | None:
+    """Return the network of a CIDR, of an address, or of the first parts of one; None for others.
+
+    A part that is begun is taken as whole: "192.0.2.1" is one address, "192.0" all of 192.0.0.0/16.
+    """
+    text = text.strip()
+    for written in (text, _completed(text)):
+        try:
+            return ipaddress.ip_network(written, strict=False)
+        except ValueError:
+            continue
+    return None
+
+
+def _completed(text: str) -> str:
+    """Write the beginning of an address as a CIDR."""
+    if ":" in text:
+        groups = text.rstrip(":").split(":")
+        whole = ":".join(groups) + ("::" if len(groups) < 8 else "")
+        return f"{whole}/{16 * len(groups)}" if 0 < len(groups) <= 8 and all(groups) else ""
+    octets = text.rstrip(".").split(".")
+    if "." not in text or not 0 < len(octets) < 4:
+        return ""
+    return f"{'.'.join([*octets, *['0'] * (4 - len(octets))])}/{8 * len(octets)}"
+
+
+def beginnings(found: Network) -> list[str]:
+    """Return how the text of each address in a network begins, of all that is stored as text.
+
+    [] stands for "anything", where the network is none that text can tell; others' addresses may
+    begin like that as well: is_in() knows.
+    """
+    step = 8 if found.version == 4 else 16
+    length = -(-found.prefixlen // step) * step
+    if 2 ** (length - found.prefixlen) > _MAX_BEGINNINGS:
+        length = found.prefixlen // step * step
+        found = found.supernet(new_prefix=length)
+    return [text for part in found.subnets(new_prefix=length) for text in _texts(part)]
+
+
+def _texts(part: Network) -> Iterator[str]:
+    if part.prefixlen in (0, part.max_prefixlen):
+        yield "" if part.prefixlen == 0 else str(part.network_address)
+    elif part.version == 4:
+        octets = str(part.network_address).split(".")
+        yield ".".join(octets[: part.prefixlen // 8]) + "."
+    else:
+        groups = [f"{int(group, 16):x}" for group in part.network_address.exploded.split(":")]
+        groups = groups[: part.prefixlen // 16]
+        yield ":".join(groups) + ":"
+        given = len(groups)
+        while given and groups[given - 1] == "0":
+            given -= 1
+        if given < len(groups):  # zeros at the end are written "::"
+            yield ":".join(groups[:given]) + "::"
+
+
+def is_in(address: str | None, found: Network) -> bool:
+    """Tell whether an address that is stored lies in a network."""
+    return address is not None and ipaddress.ip_address(address) in found

@@ -27,6 +27,8 @@ from ..tokens.sid import uuid_from_sid
 from .stepup import FreshLoginAdminMixin
 
 _MAX_USERS_NAMED = 10
+# More than one request can end before its server loses patience.
+_MOST_AT_ONCE = 2000
 
 
 class EndingMixin(FreshLoginAdminMixin):
@@ -43,6 +45,9 @@ class EndingMixin(FreshLoginAdminMixin):
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponseBase | None:
         """End the selected sessions once that is confirmed; one's own only when asked for."""
+        if request.POST.get("select_across") == "1" and _are_many(queryset):
+            query = request.GET.urlencode()
+            return HttpResponseRedirect(f"{reverse(self._url_name('end_where'))}?{query}")
         own = queryset.filter(pk=own_pk(request)).exists()
         if not request.POST.get("confirmed"):
             return self._ask(request, queryset, own)
@@ -140,6 +145,15 @@ class EndingMixin(FreshLoginAdminMixin):
             selected=request.POST.getlist(helpers.ACTION_CHECKBOX_NAME),
             across=request.POST.get("select_across") == "1",
         )
+
+
+def end_where_name(opts: Any) -> str:
+    """Return the name of the page that ends what the filters of a model's list find."""
+    return f"{opts.app_label}_{opts.model_name}_end_where"
+
+
+def _are_many(queryset: QuerySet[Any]) -> bool:
+    return queryset.order_by()[: _MOST_AT_ONCE + 1].count() > _MOST_AT_ONCE
 
 
 def may_end(request: HttpRequest, model: Any) -> bool:

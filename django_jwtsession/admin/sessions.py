@@ -23,7 +23,7 @@ from ..models.times import to_datetime
 from ..pages.listing import engine_model
 from ..pages.phrases import ago, ahead
 from .base import PeopleList, ReadOnlyAdmin
-from .ending import EndingMixin, end_user_url, may_end, own_pk
+from .ending import end_user_url, may_end, own_pk
 from .events import SessionEventAdmin
 from .lists import (
     BrowserFilter,
@@ -35,6 +35,7 @@ from .lists import (
 )
 from .moments import exactly, moment
 from .stepup import FreshLoginAdminMixin
+from .where import EndingWhereMixin
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -53,7 +54,7 @@ class SessionList(PeopleList):
         return rows.filter(last_seen_at__gt=to_datetime(0))
 
 
-class SessionAdmin(EndingMixin, ReadOnlyAdmin):
+class SessionAdmin(EndingWhereMixin, ReadOnlyAdmin):
     """The sessions that can be used now. Nothing is added or changed here, and no data is shown.
 
     Ending takes the model's `delete` or `revoke` permission. Works on any AbstractSession, and
@@ -144,7 +145,10 @@ class SessionAdmin(EndingMixin, ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        context = {"engine_keeps_others": engine_model() is not self.model}
+        context = {
+            "engine_keeps_others": engine_model() is not self.model,
+            "end_where_url": self._end_where_url(request),
+        }
         return super().changelist_view(request, context | (extra_context or {}))
 
     @admin.display(description=pgettext_lazy("sessions", "user"))
@@ -198,6 +202,12 @@ class SessionAdmin(EndingMixin, ReadOnlyAdmin):
     @admin.display(description=pgettext_lazy("sessions", "session"))
     def end_link(self, session: Any) -> str:
         return self.end_button(self._end_url(session), session)
+
+    def _end_where_url(self, request: HttpRequest) -> str:
+        if not self.has_revoke_permission(request):
+            return ""
+        query = request.GET.urlencode()
+        return reverse(self._url_name("end_where")) + (f"?{query}" if query else "")
 
     def _end_url(self, session: Any) -> str:
         return reverse(self._url_name("delete"), args=[session.pk])

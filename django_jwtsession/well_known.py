@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .pages import login as views
+from .pages import json as views
 
 urlpatterns = [path(".well-known/jwks.json", views.jwks, name="jwtsession_jwks")]

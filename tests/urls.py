@@ -20,5 +20,6 @@ urlpatterns = [
     path("", home, name="home"),
     path("closed/", closed, name="closed"),
     path("", include("django_jwtsession.urls")),
+    path("", include("django_jwtsession.urls.login")),
     path("", include("django_jwtsession.well_known")),
 ]

@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import path, reverse
 from django.utils.translation import gettext
 
-from ..pages.sessions import ConfirmView
+from ..pages.confirm import ConfirmView
 from ..pages.stepup import MAX_AGE, is_fresh
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class AdminConfirmView(ConfirmView):
         title = gettext("Confirm that it is you")
         return super().get_context_data(title=title, again=again, **kwargs)
 
-    def form_valid(self, form: Any) -> HttpResponse:
+    def form_valid(self, form: Any) -> Any:
         if _AGAIN in self.request.POST:
             text = gettext("Your password was confirmed. Nothing was done yet: please do it again.")
             messages.info(self.request, text, fail_silently=True)

@@ -24,6 +24,7 @@ from ..models.savepoints import savepoint
 from ..models.tables import SessionEvent
 from ..models.times import to_datetime
 from ..signals import new_device
+from .device_names import remembered
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -65,6 +66,7 @@ def note_login(request: HttpRequest, user: Any) -> None:
         "sid": session.sid,
         "user_id": user.pk,
         "created_at": to_datetime(session.auth_time),
+        "detail": remembered(request, user),
         **devices.columns(request.META, get_config()),
     }
     event = _write_login(common)

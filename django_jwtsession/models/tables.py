@@ -149,6 +149,7 @@ class SessionEvent(models.Model):
         TOKEN_REUSE = "token_reuse", _("old copy of the cookie used")
         NEW_DEVICE = "new_device", _("new device")
         CHANGED = "changed", _("device or address changed")
+        NAMED = "named", _("device named")
 
     kind = models.CharField(_("what"), max_length=16, choices=Kind)
     sid = models.CharField(
@@ -183,6 +184,7 @@ class SessionEvent(models.Model):
     os = models.CharField(_("operating system"), max_length=64, blank=True, default="")
     device = models.CharField(_("device"), max_length=64, blank=True, default="")
     # token_reuse: address and user agent of the session's login, beside those of the copy's use.
+    # named, login: the name that the user has given the device, see history/device_names.py.
     detail = models.JSONField(_("detail"), default=dict, blank=True)
 
     class Meta:

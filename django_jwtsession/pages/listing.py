@@ -7,7 +7,8 @@ listed that nothing is known to have ended, without a word on when they were las
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import import_module
 from typing import Any
@@ -18,18 +19,21 @@ from django.contrib.auth import SESSION_KEY
 from django.db import router
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import pgettext
 
 from ..backends.base import TokenSession
 from ..conf import get_config
 from ..devices import clients as devices
 from ..exceptions import BadToken
+from ..history.device_names import names_of
+from ..history.events import device_of
 from ..models.tables import AbstractSession, SessionEvent
 from ..models.times import to_datetime
 from ..revocation.ending import revoke_session
 from ..revocation.feed import feed
 from ..revocation.reasons import EndReason
 from ..tokens.sid import uuid_from_sid
-from .phrases import ago
+from .phrases import ago, ahead
 
 # More than anybody has: a program that logs in at each call must not make the page endless.
 _MOST = 1000
@@ -43,10 +47,16 @@ class Listed:
     sid: str
     words: str
     kind: str
+    # What stays the same when a browser is updated; empty where nobody can tell.
+    device: tuple[str, str, str]
     ip_address: str | None
     signed_in_at: datetime | None
     last_seen_at: datetime | None = None
+    expires_at: datetime | None = None
     is_own: bool = False
+    name: str = ""
+    # Of those that all words are the same of, from the second on.
+    number: int = 0
 
     @property
     def signed_in(self) -> str:
@@ -66,14 +76,91 @@ class Listed:
         """When the session was last used: "2 hours ago"."""
         return "" if self.last_seen_at is None else ago(self.last_seen_at)
 
+    @property
+    def expires(self) -> str:
+        """When the session ends if it is not used again: "in 6 days"."""
+        return "" if self.expires_at is None else ahead(self.expires_at)
+
+    @property
+    def title(self) -> str:
+        """The name that the user gave the device, else the device."""
+        return self.name or self.words
+
+    @property
+    def label(self) -> str:
+        """All that tells this session from the user's others, for those who hear one button."""
+        parts = [self.title, self.words if self.name else "", self.ip_address or ""]
+        if self.signed_in_at is not None:
+            parts.append(pgettext("sessions", "Signed in %(time)s") % {"time": self.signed_in})
+        if self.number:
+            parts.append(str(self.number))
+        return ", ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The sessions of one device, as far as the user's names and user agents tell devices apart."""
+
+    title: str
+    kind: str
+    sessions: list[Listed]
+
 
 def sessions_of(request: HttpRequest) -> list[Listed]:
-    """Return the sessions of the request's user: this one first, then the last seen."""
+    """Return the sessions of the request's user: this one first, then the last seen.
+
+    Those of one device stand together.
+    """
     sid = _own_sid(request)
     model = _model(request)
     found = _own_history(request) if model is None else _from_rows(request, model)
     own = [one for one in found if one.is_own] or [_own(request, sid)]
-    return [*own, *(one for one in found if not one.is_own)]
+    names = names_of(request.user.pk)
+    named = [
+        replace(one, name=names.get(one.sid, ""))
+        for one in (*own, *(one for one in found if not one.is_own))
+    ]
+    return _numbered(one for group in groups_of(named) for one in group.sessions)
+
+
+def groups_of(sessions: Iterable[Listed]) -> list[Group]:
+    """Return sessions by device: that of the first session first."""
+    found: dict[Any, list[Listed]] = {}
+    for one in sessions:
+        found.setdefault(_device_key(one), []).append(one)
+    return [Group(_title_of(group), group[0].kind, group) for group in found.values()]
+
+
+def _device_key(one: Listed) -> Any:
+    """A name is the user's word; without one, nobody knows whether two unknown ones are the same.
+
+    So no session stands among those of a device that has a name, but by that name.
+    """
+    if one.name:
+        return one.name
+    return one.device if any(one.device[:2]) else one.sid
+
+
+def _title_of(group: list[Listed]) -> str:
+    first = group[0]
+    if first.name or len(group) == 1:
+        return first.title
+    return devices.words(first.device[0], first.device[1])
+
+
+def _numbered(sessions: Iterable[Listed]) -> list[Listed]:
+    """Tell those apart that have the same label, by a number."""
+    seen: dict[str, int] = {}
+    numbered = []
+    for one in sessions:
+        count = seen[one.label] = seen.get(one.label, 0) + 1
+        numbered.append(replace(one, number=count) if count > 1 else one)
+    return numbered
+
+
+def find(request: HttpRequest, sid: str) -> Listed | None:
+    """Return a session of the request's user, None where there is no such session."""
+    return next((one for one in sessions_of(request) if one.sid == sid), None)
 
 
 def end_session(request: HttpRequest, sid: str) -> Listed | None:
@@ -150,10 +237,17 @@ def _own(request: HttpRequest, sid: str) -> Listed:
         sid=sid,
         words=devices.words(device["browser"], device["os"]),
         kind=device["device"],
+        device=device_of(SessionEvent(**device)),
         ip_address=device["ip_address"],
         signed_in_at=None if at is None else to_datetime(at),
+        expires_at=_own_end(request),
         is_own=True,
     )
+
+
+def _own_end(request: HttpRequest) -> datetime | None:
+    at = getattr(request.session, "expires_at", None)
+    return None if at is None else to_datetime(at)
 
 
 def _from_rows(request: HttpRequest, model: Any) -> list[Listed]:
@@ -167,15 +261,19 @@ def _of_row(row: Any, own_sid: str) -> Listed:
         sid=row.sid,
         words=row.device_words,
         kind=row.device,
+        device=device_of(row),
         ip_address=row.ip_address,
         signed_in_at=row.authenticated_at,
         last_seen_at=row.last_seen_at,
+        expires_at=row.expires_at,
         is_own=row.sid == own_sid,
     )
 
 
 def _own_history(request: HttpRequest) -> list[Listed]:
-    return _from_history(request.user.pk, request.session.get(SESSION_KEY), _own_sid(request))
+    own = _own_sid(request)
+    found = _from_history(request.user.pk, request.session.get(SESSION_KEY), own)
+    return [replace(one, expires_at=_own_end(request)) if one.is_own else one for one in found]
 
 
 def _from_history(user_id: Any, subject: Any, own: str) -> list[Listed]:
@@ -199,6 +297,7 @@ def _from_history(user_id: Any, subject: Any, own: str) -> list[Listed]:
             sid=sid,
             words=event.device_words,
             kind=event.device,
+            device=device_of(event),
             ip_address=event.ip_address,
             signed_in_at=event.created_at,
             is_own=sid == own,

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.timesince import timesince, timeuntil
-from django.utils.translation import gettext, npgettext_lazy
+from django.utils.translation import npgettext_lazy, pgettext
 
 # Django's own units are those of a duration ("3 Tage"); after "vor" and "in" German has another
 # case ("vor 3 Tagen"), and so have other languages.
@@ -24,10 +24,14 @@ _UNITS: dict[str, Any] = {
 def ago(at: datetime) -> str:
     """Return the time since `at` in its largest unit."""
     if (timezone.now() - at).total_seconds() < 60:
-        return gettext("just now")
-    return gettext("%(time)s ago") % {"time": timesince(at, time_strings=_UNITS, depth=1)}
+        return pgettext("ago", "just now")
+    return pgettext("sessions", "%(time)s ago") % {
+        "time": timesince(at, time_strings=_UNITS, depth=1)
+    }
 
 
 def ahead(at: datetime) -> str:
     """Return the time until `at` in its largest unit."""
-    return gettext("in %(time)s") % {"time": timeuntil(at, time_strings=_UNITS, depth=1)}
+    return pgettext("sessions", "in %(time)s") % {
+        "time": timeuntil(at, time_strings=_UNITS, depth=1)
+    }

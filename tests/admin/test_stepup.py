@@ -244,15 +244,18 @@ def test_view_that_is_not_there_is_an_error_at_once() -> None:
         Misspelt(Group, strict)
 
 
-def test_user_without_a_password_is_offered_to_sign_in_again(
+def test_user_without_a_password_signs_out_and_in_again(
     staff: Client, clock: Any, settings: Any
 ) -> None:
     settings.LOGIN_URL = "/sso/"
     client = Client()
     client.force_login(User.objects.create_superuser("sso"))
     clock.shift(10_000)
-    page = client.get(client.get(f"{USERS}report/").headers["Location"]).content.decode()
-    assert f'href="/sso/?next={USERS.replace("/", "%2F")}report%2F"' in page
+    ask = client.get(f"{USERS}report/").headers["Location"]
+    assert 'name="sign_in_again"' in client.get(ask).content.decode()
+    way = client.post(ask, {"sign_in_again": "1", "next": f"{USERS}report/"})
+    assert way.headers["Location"] == f"/sso/?next={USERS}report/"
+    assert client.get(f"{USERS}report/").headers["Location"].startswith("/strict/login/")
 
 
 def test_next_is_kept_through_a_wrong_password(staff: Client, clock: Any) -> None:

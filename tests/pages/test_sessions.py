@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import time_machine
@@ -27,12 +28,14 @@ MAC = (
     " Version/18.6 Safari/605.1.15"
 )
 PAGE = "/sessions/"
+DONE = "/sessions/#jwtsession-messages"
+PROOF = {"password": PASSWORD}
 CROSS_SITE = {"Sec-Fetch-Site": "cross-site"}
 
 
 @pytest.fixture(autouse=True)
 def site(settings: Any) -> None:
-    settings.LOGIN_URL = "jwtsession:login"
+    settings.LOGIN_URL = "login"
 
 
 def text(response: Any) -> str:
@@ -85,8 +88,8 @@ def test_each_session_tells_device_address_login_and_last_use(db_engine: None) -
     )
     SessionFactory(user=user, created_at=now - timedelta(days=9), last_seen_at=now)
     page = text(browser(user, headers={"user-agent": MAC}).get(PAGE))
-    assert "Firefox 149 on Ubuntu Active 2 hours ago 2001:db8::7 Signed in 3 days ago" in page
-    assert "Firefox 149 on Ubuntu Active now 192.0.2.1 Signed in 1 week ago" in page
+    assert "Active 2 hours ago 2001:db8::7 Signed in 3 days ago Expires in 6 days" in page
+    assert "Firefox 149 on Ubuntu Active now 192.0.2.1 Signed in 1 week ago Expires in 6 d" in page
     assert "Safari 18 on macOS This device Active now 127.0.0.1 Signed in just now" in page
 
 
@@ -150,7 +153,7 @@ def test_many_sessions_come_in_pages_with_this_device_on_the_first(
     user = UserFactory()
     client = browser(user)
     SessionFactory.create_batch(45, user=user)
-    with django_assert_num_queries(3):  # session, user, sessions
+    with django_assert_num_queries(4):  # session, user, sessions, names
         first = client.get(PAGE)
     assert "Page 1 of 3" in text(first)
     assert first.context["sessions"][0].is_own
@@ -169,7 +172,7 @@ def test_ending_one_comes_back_to_its_page_or_to_the_last_that_is_left(db_engine
 
     back = end(client, oldest.sid, data={"page": "2"})
 
-    assert back.headers["Location"] == f"{PAGE}?page=2"
+    assert back.headers["Location"] == f"{PAGE}?page=2#jwtsession-messages"
     assert len(client.get(back.headers["Location"]).context["sessions"]) == 20
 
 
@@ -178,7 +181,7 @@ def test_page_to_come_back_to_is_a_number_or_nothing(db_engine: None, page: str)
     user = UserFactory()
     client = browser(user)
     other = SessionFactory(user=user)
-    assert end(client, other.sid, data={"page": page}).headers["Location"] == PAGE
+    assert end(client, other.sid, data={"page": page}).headers["Location"] == DONE
 
 
 def test_words_of_a_browser_are_text_and_not_markup(db_engine: None) -> None:
@@ -201,7 +204,7 @@ def test_ended_device_is_anonymous_at_its_next_request(engine: str) -> None:
     user = UserFactory()
     client, other = browser(user), browser(user, headers={"user-agent": MAC})
     response = end(client, sid_of(other))
-    assert response.headers["Location"] == PAGE
+    assert response.headers["Location"] == DONE
     assert "The session was ended: Safari 18 on macOS." in text(client.get(PAGE))
     assert not is_in(other)
     assert is_in(client)
@@ -219,7 +222,7 @@ def test_double_click_says_that_the_session_has_ended_already(engine: str) -> No
     sid = sid_of(other)
     assert end(client, sid).status_code == 302
     client.get(PAGE)
-    assert end(client, sid).headers["Location"] == PAGE
+    assert end(client, sid).headers["Location"] == DONE
     assert "That session has ended already." in text(client.get(PAGE))
     assert SessionEvent.objects.filter(sid=sid, kind="revoked").count() == 1
     assert end(browser(UserFactory()), sid).status_code == 404
@@ -235,7 +238,7 @@ def test_all_others_end_and_this_one_goes_on(engine: str) -> None:
     user = UserFactory()
     client, *others = (browser(user) for _ in range(3))
     stranger = browser(UserFactory())
-    assert client.post("/sessions/end-others/").headers["Location"] == PAGE
+    assert client.post("/sessions/end-others/", PROOF).headers["Location"] == DONE
     assert "All other sessions were ended." in text(client.get(PAGE))
     assert is_in(client)
     assert is_in(stranger)
@@ -245,7 +248,7 @@ def test_all_others_end_and_this_one_goes_on(engine: str) -> None:
 def test_all_end_with_this_one(engine: str) -> None:
     user = UserFactory()
     client, other = browser(user), browser(user)
-    response = client.post("/sessions/end-all/")
+    response = client.post("/sessions/end-all/", PROOF)
     assert response.headers["Location"] == "/login/"
     assert "All your sessions were ended." in text(client.get("/login/"))
     assert not is_in(client)
@@ -254,35 +257,51 @@ def test_all_end_with_this_one(engine: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["end-others/", "end-all/"])
-def test_old_login_gives_the_password_before_all_are_ended(
-    engine: str, path: str, clock: Any
+def test_all_end_by_a_proof_in_the_form_itself_however_fresh_the_login(
+    engine: str, path: str
 ) -> None:
     user = UserFactory()
     client, other = browser(user), browser(user)
-    clock.shift(301)
-    ask = client.post(PAGE + path, headers={"Referer": f"http://testserver{PAGE}"})
-    assert ask.headers["Location"] == f"/confirm/?next=%2Fsessions%2F{path[:-1]}%2F"
+    assert 'name="password"' in client.get(PAGE + path).content.decode()
+    assert client.post(PAGE + path).status_code == 200
+    assert client.post(PAGE + path, {"password": "wrong"}).status_code == 200
+    assert client.post(PAGE + path, {"proof": "forged"}).status_code == 200
     assert is_in(other)
-    back = client.post(ask.headers["Location"], {"password": PASSWORD, "next": PAGE + path})
-    assert back.headers["Location"] == PAGE + path
-    assert "End all" in text(client.get(PAGE + path))
-    assert is_in(other), "what the form sent must not be sent again"
-    client.post(PAGE + path)
+    assert client.post(PAGE + path, PROOF).status_code == 302
     assert not is_in(other)
 
 
-def test_one_session_ends_without_the_password(engine: str, clock: Any) -> None:
+def test_one_session_ends_by_a_login_or_proof_of_the_last_five_minutes(
+    engine: str, clock: Any
+) -> None:
     user = UserFactory()
     client, other = browser(user), browser(user)
+    url = reverse("jwtsession:end_session", args=[sid_of(other)])
     clock.shift(301)
-    assert end(client, sid_of(other)).headers["Location"] == PAGE
+    ask = end(client, sid_of(other), headers={"Referer": f"http://testserver{PAGE}"})
+    assert ask.headers["Location"] == "/confirm/?" + urlencode({"next": url, "back": PAGE})
+    assert is_in(other)
+    assert f'<a href="{PAGE}">Back</a>' in client.get(ask.headers["Location"]).content.decode()
+    back = client.post(ask.headers["Location"], PROOF | {"next": url})
+    assert back.headers["Location"] == url
+    assert "End this session?" in text(client.get(url))
+    assert is_in(other), "what the form sent must not be sent again"
+    client.post(url)
+    assert not is_in(other)
+
+
+def test_ones_own_session_ends_however_old_the_login_is(engine: str, clock: Any) -> None:
+    client = browser(UserFactory())
+    clock.shift(301)
+    assert end(client, sid_of(client)).headers["Location"] == "/login/"
+    assert not is_in(client)
 
 
 def test_links_and_other_sites_end_nothing(engine: str) -> None:
     user = UserFactory()
     client, other = browser(user), browser(user)
     url = reverse("jwtsession:end_session", args=[sid_of(other)])
-    assert client.get(url).status_code == 405
+    assert client.get(url).status_code == 200
     for path in ("end-others/", "end-all/"):
         assert client.get(PAGE + path).status_code == 200
         assert client.post(PAGE + path, headers=CROSS_SITE).status_code == 403
@@ -299,7 +318,7 @@ def test_every_form_of_the_page_carries_a_csrf_token(engine: str) -> None:
     browser(user)
     page = browser(user).get(PAGE).content.decode()
     forms = re.findall(r"<form.*?</form>", page, re.DOTALL)
-    assert len(forms) == 4
+    assert len(forms) == 2
     assert all("csrfmiddlewaretoken" in form and 'method="post"' in form for form in forms)
 
 
@@ -347,7 +366,7 @@ def test_history_comes_in_pages_without_a_query_a_line(
     SessionEvent.objects.bulk_create(
         SessionEvent(kind="revoked", user=user, actor=user, sid=new_sid()) for _ in range(40)
     )
-    with django_assert_num_queries(4):  # session, user, count, events
+    with django_assert_num_queries(6):  # session, user, count, events, sessions, names
         assert "Page 1 of 2" in text(client.get("/sessions/history/"))
 
 

@@ -23,7 +23,7 @@ from django_jwtsession.middleware import SessionMiddleware
 OURS = "django_jwtsession.middleware.SessionMiddleware"
 STOCK = "django.contrib.sessions.middleware.SessionMiddleware"
 AUTH = "django.contrib.auth.middleware.AuthenticationMiddleware"
-PAGES = {"LOGIN_URL": "jwtsession:login", "LOGIN_REDIRECT_URL": "jwtsession:sessions"}
+PAGES = {"LOGIN_URL": "login", "LOGIN_REDIRECT_URL": "jwtsession:sessions"}
 # As `openssl rand -base64 32` prints one; of nobody.
 SECRET = "q0Vx3yJ8m1wZ5nT7bR2kL9sD4fG6hC0aPeUiXoYvWuE="
 COOKIE = "django_jwtsession.backends.cookie"
@@ -346,7 +346,7 @@ def test_setting_that_names_no_page_is_a_warning(settings: dict[str, str]) -> No
 @pytest.mark.parametrize(
     "url",
     [
-        "jwtsession:login",
+        "login",
         "/login/",
         "/login",
         "/login/?by=mail",

@@ -17,12 +17,13 @@ STOCK = "django.contrib.sessions.middleware.SessionMiddleware"
 OURS = "django_jwtsession.middleware.SessionMiddleware"
 MIDDLEWARE = [m.replace(STOCK, OURS) for m in MIDDLEWARE]
 SESSION_ENGINE = "django_jwtsession.backends.hybrid"
-LOGIN_URL = "jwtsession:login"
+LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "jwtsession:sessions"
 """
 URLS = """
 from django.urls import include
 urlpatterns.append(path("", include("django_jwtsession.urls")))
+urlpatterns.append(path("", include("django_jwtsession.urls.login")))
 """
 
 
@@ -111,7 +112,7 @@ def test_site_after_the_steps_hears_nothing(site: Path) -> None:
         ),
         pytest.param(
             'LOGIN_URL = "logon"',
-            'Write LOGIN_URL = "jwtsession:login"',
+            'Write LOGIN_URL = "login"',
             id="login page that does not exist",
         ),
         pytest.param(

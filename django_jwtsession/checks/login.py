@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.views import LoginView as DjangoLoginView
+from django.core.exceptions import ImproperlyConfigured
 from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
+from django.urls import (
+    NoReverseMatch,
+    Resolver404,
+    get_resolver,
+    get_script_prefix,
+    resolve,
+    reverse,
+)
 
 from ..conf import Config
+from ..pages.login import LoginView
 from . import engine
 from .table import Check, when
 from .values import if_config
@@ -48,14 +62,63 @@ def _pages_that_lead_nowhere() -> list[str]:
         return []
     found = []
     if _exists("jwtsession:sessions") and _leads_nowhere("LOGIN_URL"):
-        write = '"jwtsession:login"' if _exists("jwtsession:login") else "the name of your login"
+        write = '"login"' if _ours_is_included() and _exists("login") else "the name of your login"
         found.append(f"LOGIN_URL is no page of this site. Write LOGIN_URL = {write}.")
-    if _exists("jwtsession:login") and _leads_nowhere("LOGIN_REDIRECT_URL"):
+    if _ours_is_included() and _leads_nowhere("LOGIN_REDIRECT_URL"):
         found.append(
             "LOGIN_REDIRECT_URL is no page of this site: who logs in gets a 404. Write"
             ' LOGIN_REDIRECT_URL = "jwtsession:sessions", or the name of another page.'
         )
     return found
+
+
+# Apps whose login asks for more than a password, or may do so.
+_OWN_LOGINS = {
+    "allauth.account": "django-allauth",
+    "django_otp": "django-otp",
+    "two_factor": "django-two-factor-auth",
+}
+
+
+def _login_views(patterns: Iterable[Any] | None = None) -> Iterator[type]:
+    """Yield the classes of the login pages that derive from Django's, as often as they stand."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        if hasattr(pattern, "url_patterns"):
+            yield from _login_views(pattern.url_patterns)
+            continue
+        view = getattr(pattern.callback, "view_class", None)
+        if isinstance(view, type) and issubclass(view, DjangoLoginView):
+            yield view
+
+
+def _found_login_views() -> set[type]:
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return set()
+    try:
+        return set(_login_views())
+    except (ImportError, ImproperlyConfigured, NoReverseMatch):  # Django's own checks say so
+        return set()
+
+
+def _ours_is_included() -> bool:
+    return any(issubclass(view, LoginView) for view in _found_login_views())
+
+
+def _ways_round() -> list[str]:
+    """Return which logins stand beside ours, or beside each other: the weaker one counts."""
+    found = _found_login_views()
+    names = [f"{view.__module__}.{view.__qualname__}" for view in found]
+    messages = []
+    if len(names) > 1:
+        messages.append(f"There is more than one login page: {', '.join(sorted(names))}.")
+    if any(issubclass(view, LoginView) for view in found):
+        messages += [
+            f"The login page of django_jwtsession asks for a password alone, and {name} is"
+            " installed: it is a way round any second factor."
+            for app, name in _OWN_LOGINS.items()
+            if apps.is_installed(app)
+        ]
+    return messages
 
 
 def _mails_without_pages(config: Config) -> bool:
@@ -74,4 +137,9 @@ ALWAYS = (
         'Write path("", include("django_jwtsession.urls")) into urlpatterns.',
     ),
     Check("W023", _pages_that_lead_nowhere),
+    Check(
+        "W027",
+        _ways_round,
+        'Keep one; include "django_jwtsession.urls.login" only where a site has no other.',
+    ),
 )

@@ -7,7 +7,7 @@ PORT ?= 8000
 ARGS ?=
 
 .PHONY: help demo demo-nextjs test test-services test-matrix test-interop test-browser screenshots \
-	fuzz bench bench-tokens lint format messages docs package check-example clean
+	fuzz bench bench-tokens lint shape coverage format messages docs package check-example clean
 
 help:
 	@echo "make demo           serve the example project at http://127.0.0.1:$(PORT)/"
@@ -22,7 +22,9 @@ help:
 	@echo "                    (ARGS=--quick in 4, ARGS=--write-docs brings docs/performance.md up to date)"
 	@echo "make bench-tokens   our tokens beside PyJWT, joserfc, jwcrypto and Django's signing"
 	@echo "make test-matrix    the tests on Python 3.11-3.13 x Django 5.2, 6.0, 6.1 (tox)"
-	@echo "make lint           ruff and mypy; make format mends what ruff can"
+	@echo "make lint           ruff, mypy, and the arrows between rooms; make format mends what ruff can"
+	@echo "make shape          sizes, imports and cycles, and how many files a request enters"
+	@echo "make coverage       the tests, and which lines and branches none of them runs"
 	@echo "make messages       the German, French and Spanish catalogues, from the sources"
 	@echo "make check-example  the example's migrations, and manage.py check --deploy"
 	@echo "make docs           the documentation, in docs/_build/html"
@@ -122,6 +124,15 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+# Sizes, arrows between modules, and the files that a request enters; tests/test_shape.py holds them.
+shape: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.shape
+
+# With branches; what must be covered at least is in pyproject.toml.
+coverage: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not packaging" --cov --cov-report=term:skip-covered $(ARGS)
 
 format: $(VENV)/.installed-lint
 	$(BIN)/ruff check --fix .

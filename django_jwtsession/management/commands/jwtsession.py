@@ -14,6 +14,7 @@ from ...exceptions import BadToken
 from ...models.clearing import session_model
 from ...revocation import ending as revocation
 from ...revocation.reasons import EndReason
+from . import _person, _revoke
 from ._inspect import Report, inspect
 from ._keygen import KEY_TYPES, keygen
 
@@ -51,10 +52,12 @@ class Command(BaseCommand):
         show = commands.add_parser("list", help="show the sessions of a user that are in the table")
         show.add_argument("--user", required=True, metavar="NAME", help="the name of a login")
         end = commands.add_parser("revoke", help="end sessions, on every process")
-        which = end.add_mutually_exclusive_group(required=True)
-        which.add_argument("--user", metavar="NAME", help="all sessions of a user")
-        which.add_argument("--sid", help="one session, by the id that list shows")
-        which.add_argument("--all", action="store_true", help="the sessions of all users")
+        _revoke.add_arguments(end)
+        tell = commands.add_parser("export", help="print what is kept on a user, as JSON")
+        tell.add_argument("--user", required=True, metavar="NAME", help="the name of a login")
+        erase = commands.add_parser("erase", help="end a user's sessions and delete their history")
+        erase.add_argument("--user", required=True, metavar="NAME", help="the name of a login")
+        erase.add_argument("--noinput", action="store_true", help="ask nothing")
 
     def handle(self, *args: Any, subcommand: str, **options: Any) -> None:
         """Run the subcommand, a method of this name."""
@@ -87,15 +90,18 @@ class Command(BaseCommand):
                 f"{session.sid}  {session.device_words}  {where}  last seen {seen}  ends {ends}"
             )
 
-    def revoke(
-        self,
-        *,
-        user: str | None,
-        sid: str | None,
-        all: bool,  # noqa: A002  # the option's name
-        **options: Any,
-    ) -> None:
+    def revoke(self, *, sid: str | None, **options: Any) -> None:
         """End sessions; print how many rows there were."""
+        user, ip, before = options["user"], options["ip"], options["before"]
+        by_what_they_are = ip is not None or before is not None
+        chosen = [sid is not None, options["all"], user is not None or by_what_they_are]
+        if sum(chosen) != 1:
+            raise CommandError("Say which sessions: --sid, --all, or --user, --ip and --before.")
+        if options["dry_run"] and not by_what_they_are:
+            raise CommandError("--dry-run counts by --ip and --before.")
+        if by_what_they_are:
+            self._revoke_where(user, ip, before, dry_run=options["dry_run"])
+            return
         if user is not None:
             count = revocation.revoke_user_sessions(_user(user), reason=EndReason.COMMAND)
         elif sid is not None:
@@ -106,6 +112,28 @@ class Command(BaseCommand):
         else:
             count = revocation.revoke_all_sessions(reason=EndReason.COMMAND)
         self.stdout.write(f"Ended; {count} of them in the table.")
+
+    def _revoke_where(
+        self, user: str | None, ip: str | None, before: str | None, *, dry_run: bool
+    ) -> None:
+        wanted = _revoke.Wanted(
+            user_id=None if user is None else _user(user).pk,
+            network=None if ip is None else _revoke.network_of(ip),
+            before=None if before is None else _revoke.moment_of(before),
+        )
+        count = _revoke.revoke_where(wanted, dry_run)
+        self.stdout.write(f"{count} sessions would end." if dry_run else f"Ended {count} sessions.")
+
+    def export(self, *, user: str, **options: Any) -> None:
+        """Print what is kept on a user."""
+        self.stdout.write(_person.export(_user(user)))
+
+    def erase(self, *, user: str, noinput: bool, **options: Any) -> None:
+        """End a user's sessions and delete what is kept on them, once the name was typed again."""
+        found = _user(user)
+        if not noinput and input(f"To erase what is kept on {user}, type the name: ") != user:
+            raise CommandError("That is another name: nothing was erased.")
+        self.stdout.write(f"Erased {_person.erase(found)} rows.")
 
 
 def _user(name: str) -> Any:

@@ -52,6 +52,7 @@ class Config:
     max_sessions_per_user: int | None = None
     clear_at_login: int = 100
     history_age: float = 90 * DAY
+    ip_age: float | None = None
     new_device_email: bool = False
     token_reuse_email: bool = False
 
@@ -180,6 +181,7 @@ RULES: dict[str, _Rule] = {
         "the most sessions of one user, 1 or more, or None for any number",
     ),
     "HISTORY_AGE": _Rule(_positive, "seconds or a timedelta, such as timedelta(days=90)"),
+    "IP_AGE": _Rule(_positive_or_none, "seconds or a timedelta, or None to keep addresses whole"),
     "CLEAR_AT_LOGIN": _Rule(_count, "the most expired rows a login may delete, 0 for none"),
     "NEW_DEVICE_EMAIL": _Rule(_switch, "True or False"),
     "TOKEN_REUSE_EMAIL": _Rule(_switch, "True or False"),

@@ -81,9 +81,14 @@ def normal_ip(value: str) -> str | None:
 def stored_ip(address: str, config: Config) -> str | None:
     """Return what STORE_IP keeps of a normal address: all, its /24 or /48, or None."""
     if config.store_ip == "prefix":
-        length = 48 if ":" in address else 24
-        return str(ipaddress.ip_network((address, length), strict=False).network_address)
+        return prefix(address)
     return address if config.store_ip else None
+
+
+def prefix(address: str) -> str:
+    """Return the /24 or /48 of a normal address."""
+    length = 48 if ":" in address else 24
+    return str(ipaddress.ip_network((address, length), strict=False).network_address)
 
 
 def _without_port(value: str) -> str:

@@ -15,6 +15,7 @@ from django.db import DatabaseError, router, transaction
 from django.utils import timezone
 
 from ..conf import get_config
+from .aging import age_addresses, age_some_addresses
 
 logger = logging.getLogger("django_jwtsession")
 # How far clearing has come; `clearsessions --verbosity 2` shows it.
@@ -33,6 +34,8 @@ _WRITTEN_LATE = timedelta(hours=1)
 
 def clear_expired(store: Any = None) -> None:
     """Delete all expired rows of the package's tables, each batch a statement of its own.
+
+    Then IP_AGE is carried out: see aging.
 
     Between two batches it rests for as long as one took.
 
@@ -55,6 +58,7 @@ def clear_expired(store: Any = None) -> None:
             if rest is not None:  # half of the time is the writers'
                 time.sleep(now - began_at)
         _say(table, cleared)
+    age_addresses(session_model(store))
 
 
 class Expiring(NamedTuple):
@@ -135,6 +139,7 @@ def clear_at_login() -> None:
             with transaction.atomic(using=router.db_for_write(table.model)):
                 _, rest = clear_batch(_from_where_it_came(table), limit)
             _reached[table.model] = (rest and rest.since) or table.until
+        age_some_addresses(session_model(), limit)
     except DatabaseError:
         logger.warning("Clearing expired sessions at a login failed.", exc_info=True)
 

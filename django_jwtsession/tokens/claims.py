@@ -78,8 +78,8 @@ def validate(
     Arguments: `now` and `leeway` in seconds; `issuer` and `audience` are required of the token
     where they are given.
 
-    Raises BadToken: ``claims`` for a claim that is missing or of another form, ``issuer``,
-    ``audience`` (also for an `aud` where none is expected, as RFC 7519 4.1.3 demands),
+    Raises BadToken: ``claims`` for a claim that is missing or of another form, ``issuer`` and
+    ``audience`` (also for one where none is expected, as RFC 7519 4.1.3 demands of `aud`),
     ``not_yet_valid`` for an `nbf` or an `iat` in the future (4.1.5, 4.1.6), ``expired`` (4.1.4).
 
     Written out: with a table of forms, reading a token takes a fifth longer (benchmarks/README.md).
@@ -115,7 +115,7 @@ def validate(
         and (None not in payload.values() or not _has_null(payload))
     ):
         raise BadToken(Reason.CLAIMS)
-    if iss != issuer and issuer is not None:
+    if iss != issuer:
         raise BadToken(Reason.ISSUER)
     if aud != audience and not (type(aud) is list and audience in aud):
         raise BadToken(Reason.AUDIENCE)

@@ -9,7 +9,7 @@ from ..exceptions import BadKey, BadToken, Reason
 from . import base64url, strict_json
 from .cache import RecentTokens
 from .claims import Claims, check_times, payload, validate
-from .keys import WEEK, Key, KeyRing
+from .keys import ED25519, WEEK, Key, KeyRing
 
 MAX_LENGTH = 8192
 _KEPT_HEADERS = 256
@@ -20,8 +20,9 @@ _JWE_HEADER = {"alg", "enc", "zip", "typ", "kid"}
 class Codec:
     """Reads and issues tokens under the site's own rules.
 
-    Arguments: `keys`; `algorithms`, of which the first issues and all are read; `leeway` (seconds),
-    `issuer` and `audience` as in claims.validate.
+    Arguments: `keys`; `algorithms`, of which the first issues and all are read (and both names of
+    Ed25519 where it has one of them); `leeway` (seconds), `issuer` and `audience` as in
+    claims.validate.
 
     Raises BadKey where no key can issue tokens of the first algorithm.
     """
@@ -36,7 +37,8 @@ class Codec:
         audience: str | None = None,
     ) -> None:
         self.keys = keys
-        self._algorithms = frozenset(algorithms)
+        both = () if set(algorithms).isdisjoint(ED25519) else ED25519
+        self._algorithms = frozenset((*algorithms, *both))
         self._issues = algorithms[0]
         self._leeway = leeway
         self._issuer = issuer

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from jwt.algorithms import Algorithm
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import Algorithm, ECAlgorithm
+from jwt.utils import der_to_raw_signature
 
 from ..exceptions import BadToken, Reason
 from . import base64url, strict_json
 
 
+class ES256(ECAlgorithm):
+    """ECDSA that draws no random number for a signature, where the library can (RFC 6979).
+
+    One that is drawn badly, once, tells the private key.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ECAlgorithm.SHA256)
+        try:
+            self._scheme = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+        except UnsupportedAlgorithm:  # OpenSSL before 3.2
+            self._scheme = ec.ECDSA(hashes.SHA256())
+
+    def sign(self, msg: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
+        return der_to_raw_signature(key.sign(msg, self._scheme), key.curve)
+
+
 class SignatureKey:
     """One key of one algorithm, fixed here and not by any token.
 
-    Arguments: `kid` names the key; `alg` is its name in RFC 7518 or 8037; `signer` is PyJWT's
+    Arguments: `kid` names the key; `alg` is its name in RFC 7518, 8037 or 9864; `signer` is PyJWT's
     object for it; `private` signs, or is None for a key that only verifies; `public` verifies.
     """
 

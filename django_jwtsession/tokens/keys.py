@@ -23,18 +23,21 @@ from typing import Any, Protocol
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from jwt.algorithms import Algorithm, ECAlgorithm, HMACAlgorithm, OKPAlgorithm
+from jwt.algorithms import Algorithm, HMACAlgorithm, OKPAlgorithm
 
 from ..exceptions import BadKey
 from . import base64url, strict_json
 from .jwe import DirectKey
-from .jws import SignatureKey
+from .jws import ES256, SignatureKey
 
 WEEK = 604800
 # Browsers keep no cookie longer than 400 days (RFC 6265bis 5.5).
 MAX_COOKIE_AGE = 400 * 86400
 SYMMETRIC = {"A256GCM": "encrypt", "HS256": "sign"}
-ALGORITHMS = (*SYMMETRIC, "ES256", "EdDSA")
+# RFC 9864 names the algorithm of Ed25519 keys anew; RFC 8037's name goes on to be read and, where a
+# site lists it first, issued.
+ED25519 = ("Ed25519", "EdDSA")
+ALGORITHMS = (*SYMMETRIC, "ES256", *ED25519)
 
 _parse_kid = re.compile(r"(0|[1-9][0-9]{0,5})-([A-Za-z0-9_-]{6})").fullmatch
 
@@ -119,7 +122,7 @@ class KeyRing:
         self._weeks_back = int(max(max_age, MAX_COOKIE_AGE)) // WEEK + 1
         self._compress = compress
         self._secrets: dict[str, Secret] = {}
-        self._pem: dict[str, SignatureKey] = {}
+        self._pem: dict[tuple[str, str], SignatureKey] = {}  # by algorithm and kid
         self.jwks: dict[str, list[dict[str, str]]] = {"keys": []}
         salt = salt_of(cookie_name, place)
         for number, source in enumerate(sources, 1):
@@ -136,8 +139,7 @@ class KeyRing:
         Nothing is derived for an unknown secret or for a week in which no living token was issued.
         """
         if alg not in SYMMETRIC:
-            pem = self._pem.get(kid)
-            return pem if pem is not None and pem.alg == alg else None
+            return self._pem.get((alg, kid))
         match = _parse_kid(kid)
         if match is None:
             return None
@@ -182,12 +184,15 @@ class KeyRing:
         jwk = _public_jwk(public)
         thumbprint = hashlib.sha256(strict_json.dumps(jwk)).digest()
         kid = base64url.encode(thumbprint).decode()
-        alg, signer = _algorithm(public)
-        known = self._pem.get(kid)
+        names, signer = _algorithm(public)
+        known = self._pem.get((names[0], kid))
         if known is None:
-            self.jwks["keys"].append({**jwk, "use": "sig", "alg": alg, "kid": kid})
+            # No name for a key that has two: others take the one that is not in the token amiss.
+            alg = {"alg": names[0]} if len(names) == 1 else {}
+            self.jwks["keys"].append({**jwk, "use": "sig", **alg, "kid": kid})
         if known is None or not known.signs:
-            self._pem[kid] = SignatureKey(kid, alg, signer, private, public)
+            for name in names:
+                self._pem[name, kid] = SignatureKey(kid, name, signer, private, public)
 
 
 def read_pem(source: KeySource) -> bytes | None:
@@ -253,11 +258,11 @@ def _load_pem(pem: bytes) -> tuple[Any | None, _PublicKey]:
     raise BadKey("it is neither an EC key on P-256 nor an Ed25519 key")
 
 
-def _algorithm(public: _PublicKey) -> tuple[str, Algorithm]:
-    """Return the one algorithm for a key, by its name and as PyJWT's object."""
+def _algorithm(public: _PublicKey) -> tuple[tuple[str, ...], Algorithm]:
+    """Return the one algorithm for a key: its names, and PyJWT's object."""
     if isinstance(public, ec.EllipticCurvePublicKey):
-        return "ES256", ECAlgorithm(ECAlgorithm.SHA256)
-    return "EdDSA", OKPAlgorithm()  # RFC 8037; the name "Ed25519" of RFC 9864 is not PyJWT's
+        return ("ES256",), ES256()
+    return ED25519, OKPAlgorithm()
 
 
 def _public_jwk(key: _PublicKey) -> dict[str, str]:

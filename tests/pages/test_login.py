@@ -326,7 +326,7 @@ def test_public_keys_are_published_and_no_private_member_ever(
     response = client.get("/.well-known/jwks.json")
     keys = json.loads(response.content)["keys"]
     assert [key["kty"] for key in keys] == ["EC", "OKP", "EC"]
-    assert [key["alg"] for key in keys] == ["ES256", "EdDSA", "ES256"]
+    assert [key.get("alg") for key in keys] == ["ES256", None, "ES256"]
     for key in keys:
         assert set(key) <= {"kty", "crv", "x", "y", "use", "alg", "kid"}
         assert key["use"] == "sig"

@@ -132,7 +132,8 @@ def test_without_a_time_to_settle_the_next_generation_confirms_at_once() -> None
 @pytest.mark.parametrize(
     ("age", "only_reads", "earlier"),
     [
-        (-10, True, Earlier.READS),  # by a clock that is behind
+        (-10, True, Earlier.NOTHING),  # by a clock that is behind
+        (-EPOCH_LAG, True, Earlier.READS),
         (EPOCH_LAG, True, Earlier.READS),
         (EPOCH_LAG, False, Earlier.NOTHING),
         (EPOCH_LAG + 0.002, True, Earlier.NOTHING),

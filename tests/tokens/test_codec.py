@@ -14,7 +14,7 @@ from django_jwtsession.exceptions import BadKey, BadToken, Reason
 from django_jwtsession.tokens import base64url, strict_json
 from django_jwtsession.tokens.claims import Claims
 from django_jwtsession.tokens.codec import MAX_LENGTH, Codec
-from django_jwtsession.tokens.keys import ALGORITHMS, WEEK, KeyRing
+from django_jwtsession.tokens.keys import ALGORITHMS, ED25519, WEEK, KeyRing
 from tests.conftest import NOW
 
 from .conftest import RING, SECRET, a_login, a_session, codec
@@ -57,7 +57,10 @@ def test_site_moves_from_one_algorithm_to_another(old: str, new: str) -> None:
     token = codec(old).issue(a_login(), NOW)
     assert codec(old).is_current(token, NOW)
     assert not codec(new, old).is_current(token, NOW)  # so the next response brings a new one
-    assert refusal(codec(new), token) == Reason.ALGORITHM
+    if {old, new} == set(ED25519):  # two names of one algorithm
+        assert codec(new).read(token, NOW)
+    else:
+        assert refusal(codec(new), token) == Reason.ALGORITHM
 
 
 @given(st.data())
@@ -186,8 +189,11 @@ def test_issuer_and_audience_are_put_in_and_asked_for(algorithm: str) -> None:
     token = ours.issue(a_session(), NOW)
     assert ours.read(token, NOW)[4:6] == ("https://example.com", "app")
     assert refusal(codec(algorithm, issuer="x", audience="app"), token) == Reason.ISSUER
-    assert refusal(codec(algorithm, audience="x"), token) == Reason.AUDIENCE
-    assert refusal(codec(algorithm), token) == Reason.AUDIENCE
+    for other in (None, "x"):
+        strict = codec(algorithm, issuer="https://example.com", audience=other)
+        assert refusal(strict, token) == Reason.AUDIENCE
+    assert refusal(codec(algorithm, audience="app"), token) == Reason.ISSUER
+    assert refusal(codec(algorithm), token) == Reason.ISSUER
     assert refusal(ours, codec(algorithm).issue(a_session(), NOW)) == Reason.ISSUER
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import base64
+import json
 import traceback
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa, x25519
 
 from django_jwtsession.exceptions import BadKey, BadToken
 from django_jwtsession.tokens import keys
 from django_jwtsession.tokens.codec import Codec
-from django_jwtsession.tokens.keys import ALGORITHMS, WEEK, KeyRing, Secret, read_pem
+from django_jwtsession.tokens.keys import ALGORITHMS, ED25519, WEEK, KeyRing, Secret, read_pem
 from tests.conftest import NOW
 from tests.vectors.jose import jwk, pem, thumbprint
 
@@ -160,8 +162,7 @@ def test_jwks_holds_public_members_only() -> None:
         "keys": [
             jwk(EC_KEY.public_key())
             | {"use": "sig", "alg": "ES256", "kid": thumbprint(EC_KEY.public_key())},
-            jwk(ED_KEY.public_key())
-            | {"use": "sig", "alg": "EdDSA", "kid": thumbprint(ED_KEY.public_key())},
+            jwk(ED_KEY.public_key()) | {"use": "sig", "kid": thumbprint(ED_KEY.public_key())},
         ]
     }
     assert ring(SECRET).jwks == {"keys": []}
@@ -294,10 +295,37 @@ def test_secret_is_told_from_pem() -> None:
     assert read_pem(PRIVATE["EdDSA"]) == PRIVATE["EdDSA"].encode()
 
 
-def test_ed25519_signature_is_named_as_others_name_it() -> None:
-    """`EdDSA` (RFC 8037), which PyJWT and jose read; not yet `Ed25519` of RFC 9864."""
-    assert isinstance(ED_KEY, ed25519.Ed25519PrivateKey)
-    assert RING.jwks["keys"][1]["alg"] == "EdDSA"
+@pytest.mark.parametrize("listed", ED25519)
+def test_ed25519_has_two_names_of_which_the_listed_one_is_issued(listed: str) -> None:
+    """`Ed25519` (RFC 9864) and `EdDSA` (RFC 8037); a JWK that said one would deny the other."""
+    one = codec(listed)
+    for issued in ED25519:
+        token = codec(issued).issue(a_session(), NOW)
+        head = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
+        assert head["alg"] == issued
+        assert one.read(token, NOW)
+        assert one.is_current(token, NOW) is (issued == listed)
+    assert "alg" not in RING.jwks["keys"][1]
+
+
+def test_es256_signature_draws_no_random_number() -> None:
+    """RFC 6979: one that is drawn badly, once, tells the private key."""
+    one = codec("ES256")
+    session = a_session()
+    assert len({one.issue(session, NOW) for _ in range(20)}) == 1
+
+
+def test_without_openssl_3_2_es256_signs_as_ever() -> None:
+    real = ec.ECDSA
+
+    def ecdsa(algorithm: Any, deterministic_signing: bool = False) -> Any:
+        if deterministic_signing:
+            raise UnsupportedAlgorithm("no RFC 6979")
+        return real(algorithm)
+
+    with mock.patch.object(ec, "ECDSA", ecdsa):
+        older = Codec(ring(PRIVATE["ES256"]), ["ES256"])
+    assert codec("ES256").read(older.issue(a_session(), NOW), NOW)
 
 
 def test_es256_signature_is_64_raw_bytes() -> None:
@@ -314,6 +342,8 @@ def test_key_is_for_one_algorithm_alone(alg: str) -> None:
         found = RING.find(other, key.kid, NOW)
         if other == alg:
             assert found is key
+        elif {alg, other} == set(ED25519):
+            assert found is not None  # another name of the same
         elif {alg, other} == {"A256GCM", "HS256"}:
             assert found is not key  # the same secret, another subkey
         else:

@@ -59,7 +59,7 @@ def test_token_of_the_profile_is_what_we_issue(alg: str) -> None:
         ours = Codec(RING, [alg]).issue(Claims(**entry["claims"]), PROFILE["now"])
         assert ours.split(".")[0] == entry["token"].split(".")[0]
         ordered = not entry["claims"].keys() & {"iss", "aud", "nbf"}  # ours come before `sub`
-        if alg in ("HS256", "EdDSA") and ordered:
+        if alg != "A256GCM" and ordered:
             assert ours == entry["token"], entry["name"]
 
 

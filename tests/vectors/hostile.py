@@ -12,7 +12,7 @@ from .site import EC_KEY, ED_KEY, LOGIN, OLD_SECRET, SALT, SECRET, WEEK, header,
 
 Case = tuple[str, str, str]  # name, reason, token
 SYMMETRIC = ("A256GCM", "HS256")
-ALL = (*SYMMETRIC, "ES256", "EdDSA")
+ALL = (*SYMMETRIC, "ES256", "Ed25519", "EdDSA")
 BODY = compact(LOGIN)
 EC_KID, ED_KID = thumbprint(EC_KEY.public_key()), thumbprint(ED_KEY.public_key())
 KID = kid_of(SECRET, SALT, WEEK)
@@ -37,6 +37,10 @@ def hostile() -> dict[str, Any]:
             ("other audiences", "audience", "A256GCM", scoped | {"aud": ["x"]}, {"settings": ours}),
             ("no audiences", "audience", "A256GCM", scoped | {"aud": []}, {"settings": ours}),
             ("audience not expected", "audience", "A256GCM", {"aud": "app"}, {}),
+            ("audiences not expected", "audience", "HS256", {"aud": ["app"]}, {}),
+            ("no audiences, none expected", "audience", "A256GCM", {"aud": []}, {}),
+            ("issuer not expected", "issuer", "A256GCM", {"iss": scoped["iss"]}, {}),
+            ("empty issuer not expected", "issuer", "Ed25519", {"iss": ""}, {}),
             ("alg not listed", "algorithm", "HS256", {}, {"settings": {"ALGORITHMS": ["A256GCM"]}}),
             ("enc not listed", "algorithm", "A256GCM", {}, {"settings": {"ALGORITHMS": ["EdDSA"]}}),
         )
@@ -64,7 +68,18 @@ def algorithms() -> Iterator[Case]:
     yield "alg none, escaped", "algorithm", f"{b64(escaped)}.{b64(BODY)}."
     yield "alg none in five parts", "algorithm", f"{b64(compact({'alg': 'none'}))}...."
     yield "no alg", "algorithm", unsigned({"typ": "ses+jwt", "kid": KID})
-    others = ("HS384", "HS512", "hs256", "RS256", "PS256", "ES384", "ES256K", "Ed25519", "EDDSA")
+    others = (
+        "HS384",
+        "HS512",
+        "hs256",
+        "RS256",
+        "PS256",
+        "ES384",
+        "ES256K",
+        "ed25519",
+        "Ed448",
+        "EDDSA",
+    )
     for alg in others:
         yield f"alg {alg}", "algorithm", seal("HS256", BODY, alg=alg)
     wraps = ("A256GCM", "A256GCMKW", "A256KW", "RSA-OAEP", "ECDH-ES", "PBES2-HS256+A128KW", "DIR")
@@ -90,6 +105,9 @@ def keys() -> Iterator[Case]:
                 yield what, own, f"{message}.{b64(mac)}"
     yield "ES256 under the kid of the EdDSA key", "unknown_key", seal("ES256", BODY, kid=ED_KID)
     yield "EdDSA under the kid of the ES256 key", "unknown_key", seal("EdDSA", BODY, kid=EC_KID)
+    for name in ("Ed25519", "EdDSA"):
+        yield f"HS256 under the name {name}", "unknown_key", seal("HS256", BODY, alg=name, kid=KID)
+        yield f"ES256 under the name {name}", "unknown_key", seal("ES256", BODY, alg=name)
     yield "ES256 under the kid of a secret", "unknown_key", seal("ES256", BODY, kid=KID)
     yield "encrypted under the kid of a PEM", "unknown_key", seal("A256GCM", BODY, kid=EC_KID)
     for alg, use in (("A256GCM", "encrypt"), ("HS256", "sign")):
@@ -180,7 +198,7 @@ def headers() -> Iterator[Case]:
         "": "",
     }
     for number, (name, value) in enumerate(more.items()):
-        for alg in (ALL[number % 4], ALL[(number + 1) % 4]):
+        for alg in (ALL[number % 5], ALL[(number + 1) % 5]):
             yield f"{alg} with {name!r}", "header", seal(alg, BODY, **{name: value})
     yield "empty crit", "header", seal("ES256", BODY, crit=[])
     yield "crit and b64", "header", seal("HS256", BODY, crit=["b64"], b64=False)
@@ -321,7 +339,7 @@ def alterations() -> Iterator[Case]:
                 yield f"{alg}: part {place} altered", "signature", ".".join(changed)
                 changed = [*parts[:place], stranger[place], *parts[place + 1 :]]
                 yield f"{alg}: part {place} of another token", "signature", ".".join(changed)
-    for alg in ("HS256", "ES256", "EdDSA"):
+    for alg in ("HS256", "ES256", "Ed25519", "EdDSA"):
         head, body, mac = seal(alg, BODY).split(".")
         raw = unb64(mac)
         wrong = {
@@ -350,7 +368,7 @@ def compressions() -> Iterator[Case]:
     body = deflate(BODY)
     for value in ("def", "GZ", "", None, True, ["DEF"]):
         yield f"zip {value!r}", "header", seal("A256GCM", body, zip=value)
-    for alg in ("HS256", "ES256", "EdDSA"):
+    for alg in ("HS256", "ES256", "Ed25519", "EdDSA"):
         yield f"{alg} with zip", "header", seal(alg, body, zip="DEF")
     wrong = {
         "not compressed": BODY,

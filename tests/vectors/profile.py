@@ -48,7 +48,7 @@ def payloads() -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
 
 def profile() -> dict[str, Any]:
     tokens = []
-    for alg in ("A256GCM", "HS256", "ES256", "EdDSA"):
+    for alg in ("A256GCM", "HS256", "ES256", "Ed25519", "EdDSA"):
         for name, (claims, expect) in payloads().items():
             tokens.append(
                 {"name": name, "alg": alg, "claims": claims, "token": seal(alg, compact(claims))}
@@ -77,9 +77,8 @@ def profile() -> dict[str, Any]:
         ],
         "jwks": {
             "keys": [
-                jwk(key.public_key())
-                | {"use": "sig", "alg": alg, "kid": thumbprint(key.public_key())}
-                for alg, key in (("ES256", EC_KEY), ("EdDSA", ED_KEY))
+                jwk(key.public_key()) | {"use": "sig"} | alg | {"kid": thumbprint(key.public_key())}
+                for alg, key in (({"alg": "ES256"}, EC_KEY), ({}, ED_KEY))
             ]
         },
         "tokens": tokens,

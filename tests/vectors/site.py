@@ -29,7 +29,8 @@ LOGIN: dict[str, Any] = ANONYMOUS | {
 def header(alg: str, week: int = WEEK, secret: str = SECRET, /, **more: Any) -> dict[str, Any]:
     """Return the header of the profile for `alg`, with other members where they are given."""
     names = {"alg": "dir", "enc": alg} if alg == "A256GCM" else {"alg": alg}
-    kids = {"ES256": thumbprint(EC_KEY.public_key()), "EdDSA": thumbprint(ED_KEY.public_key())}
+    ed_kid = thumbprint(ED_KEY.public_key())
+    kids = {"ES256": thumbprint(EC_KEY.public_key()), "EdDSA": ed_kid, "Ed25519": ed_kid}
     kid = kids.get(alg) or kid_of(secret, SALT, week)
     return names | {"typ": "ses+jwt", "kid": kid} | more
 

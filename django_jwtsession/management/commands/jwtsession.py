@@ -35,7 +35,7 @@ class Command(BaseCommand):
             "--type",
             choices=KEY_TYPES,
             default="secret",
-            help="secret for A256GCM and HS256, ec (P-256) for ES256, ed25519 for EdDSA",
+            help="secret for A256GCM and HS256, ec (P-256) for ES256, ed25519 for Ed25519",
         )
         look = commands.add_parser("inspect", help="show header, claims and verdict of a token")
         look.add_argument(

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib import import_module
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -18,6 +19,7 @@ from django.test import Client
 
 from django_jwtsession.backends import hybrid
 from django_jwtsession.devices.places import sightings
+from django_jwtsession.pages import throttle
 from django_jwtsession.revocation.feed import feed
 from tests import urls_engines
 
@@ -35,8 +37,9 @@ NOW = 2922 * WEEK + 1000
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered() -> Iterator[None]:
-    """What a process knows of ended and written sessions belongs to one test."""
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a process knows of ended and written sessions belongs to one test; so do wrong tries."""
+    monkeypatch.setattr(throttle, "prefix", uuid4().hex)
     yield
     feed.clear()
     hybrid._written.clear()

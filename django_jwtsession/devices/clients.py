@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
+from django.core import signing
 from django.utils.translation import gettext
 
 from ..conf import Config
@@ -47,6 +49,32 @@ def user_agent(environ: Mapping[str, Any]) -> str:
     """Return the User-Agent as stored: printable, 512 characters at most."""
     value = str(environ.get("HTTP_USER_AGENT", ""))[:_MAX_USER_AGENT]
     return "".join(character for character in value if character.isprintable())
+
+
+# The name that a user gave the device, as its browser remembers it: see pages/names.py.
+LONGEST_NAME = 40
+
+
+def name_cookie() -> str:
+    """Return the name of the cookie."""
+    return f"{settings.SESSION_COOKIE_NAME}-device"
+
+
+def name_salt(user: Any) -> str:
+    """Return the salt of its signature: what one user called a device is not for another."""
+    return f"django_jwtsession.device-name.{user.pk}"
+
+
+def remembered_name(cookies: Mapping[str, str], user: Any) -> dict[str, str]:
+    """Return {"name": ..} where the browser knows the user's name for its device, else {}."""
+    cookie = cookies.get(name_cookie())
+    if not cookie:
+        return {}
+    try:
+        name = signing.loads(cookie, salt=name_salt(user))
+    except signing.BadSignature:
+        return {}
+    return {"name": name} if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME else {}
 
 
 def ip_address(environ: Mapping[str, Any], config: Config) -> str | None:

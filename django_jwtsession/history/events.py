@@ -24,7 +24,6 @@ from ..models.savepoints import savepoint
 from ..models.tables import SessionEvent
 from ..models.times import to_datetime
 from ..signals import new_device
-from .device_names import remembered
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -66,7 +65,7 @@ def note_login(request: HttpRequest, user: Any) -> None:
         "sid": session.sid,
         "user_id": user.pk,
         "created_at": to_datetime(session.auth_time),
-        "detail": remembered(request, user),
+        "detail": devices.remembered_name(request.COOKIES, user),
         **devices.columns(request.META, get_config()),
     }
     event = _write_login(common)

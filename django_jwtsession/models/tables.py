@@ -184,7 +184,7 @@ class SessionEvent(models.Model):
     os = models.CharField(_("operating system"), max_length=64, blank=True, default="")
     device = models.CharField(_("device"), max_length=64, blank=True, default="")
     # token_reuse: address and user agent of the session's login, beside those of the copy's use.
-    # named, login: the name that the user has given the device, see history/device_names.py.
+    # named, login: the name that the user has given the device, see pages/names.py.
     detail = models.JSONField(_("detail"), default=dict, blank=True)
 
     class Meta:

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
-from ..history import device_names as names
+from ..devices.clients import LONGEST_NAME
 
 
 class ProofForm(forms.Form):
@@ -54,7 +54,7 @@ class NameForm(forms.Form):
         label=pgettext_lazy("sessions", "Name of the device"),
         help_text=pgettext_lazy("sessions", "Such as “Work laptop”. Leave it empty for no name."),
         required=False,
-        max_length=names.LONGEST,
+        max_length=LONGEST_NAME,
         widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
     )
 

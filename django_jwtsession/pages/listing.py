@@ -25,7 +25,6 @@ from ..backends.base import TokenSession
 from ..conf import get_config
 from ..devices import clients as devices
 from ..exceptions import BadToken
-from ..history.device_names import names_of
 from ..history.events import device_of
 from ..models.tables import AbstractSession, SessionEvent
 from ..models.times import to_datetime
@@ -33,6 +32,7 @@ from ..revocation.ending import revoke_session
 from ..revocation.feed import feed
 from ..revocation.reasons import EndReason
 from ..tokens.sid import uuid_from_sid
+from .names import names_of
 from .phrases import ago, ahead
 
 # More than anybody has: a program that logs in at each call must not make the page endless.

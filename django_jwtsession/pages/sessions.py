@@ -18,11 +18,10 @@ from django.utils.translation import pgettext
 from django.views.decorators.cache import never_cache
 from django.views.generic import FormView, ListView, TemplateView
 
-from ..history import device_names as names
 from ..models.tables import SessionEvent
 from ..revocation.ending import revoke_user_sessions
 from ..revocation.reasons import EndReason
-from . import listing, stepup
+from . import listing, names, stepup
 from .confirm import SESSIONS, OwnProofView
 from .forms import NameForm
 from .language import InOneLanguage

@@ -26,6 +26,7 @@ FREE_AT_ADDRESS = 4
 FREE = 19
 LONGEST = 300
 _REMEMBERED = 3600
+prefix = "django_jwtsession.tries."
 
 
 def wait(request: HttpRequest) -> int:
@@ -59,7 +60,9 @@ def _try(key: str, free: int) -> int:
         return 0
     cache.decr(key)
     until: float = cache.get(_slot(key), now)
-    return max(1, math.ceil(until - now))
+    # Of another server, whose clock may differ.
+    left: int = min(seconds, max(1, math.ceil(until - now)))
+    return left
 
 
 def _keys(request: HttpRequest) -> Iterator[tuple[str, int]]:
@@ -71,7 +74,7 @@ def _keys(request: HttpRequest) -> Iterator[tuple[str, int]]:
 
 def _key(*parts: str) -> str:
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    return f"django_jwtsession.tries.{digest}"
+    return f"{prefix}{digest}"
 
 
 def _slot(key: str) -> str:

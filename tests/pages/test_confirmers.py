@@ -11,7 +11,6 @@ import pytest
 from django import forms
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
@@ -93,7 +92,6 @@ class Elsewhere(Confirmer):
 @pytest.fixture(autouse=True)
 def site(settings: Any) -> Iterator[None]:
     settings.LOGIN_URL = "login"
-    cache.clear()
     before = dict(confirmers._registered)
     yield
     confirmers._registered.clear()

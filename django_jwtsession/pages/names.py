@@ -19,10 +19,8 @@ from ..conf import get_config
 from ..devices import clients as devices
 from ..models.tables import SessionEvent
 
-LONGEST = 40
 _KEPT = 400 * 86400  # what browsers keep a cookie for, at most
 _MOST = 2000
-_SALT = "django_jwtsession.device-name"
 
 
 def names_of(user_id: Any) -> dict[str, str]:
@@ -49,33 +47,21 @@ def give(request: HttpRequest, sid: str, name: str) -> None:
     )
 
 
-def remembered(request: HttpRequest, user: Any) -> dict[str, str]:
-    """Return {"name": ..} where the browser knows the user's name for it, else {}."""
-    cookie = request.COOKIES.get(_cookie_name())
-    if not cookie:
-        return {}
-    try:
-        name = signing.loads(cookie, salt=_salt(user))
-    except signing.BadSignature:
-        return {}
-    return {"name": name} if isinstance(name, str) and 0 < len(name) <= LONGEST else {}
-
-
 def remember(request: HttpRequest, response: HttpResponse, name: str) -> None:
     """Let the browser of the request know the name of its device, if it does not yet."""
-    if remembered(request, request.user).get("name", "") == name:
+    if devices.remembered_name(request.COOKIES, request.user).get("name", "") == name:
         return
     if not name:
         response.delete_cookie(
-            _cookie_name(),
+            devices.name_cookie(),
             path=settings.SESSION_COOKIE_PATH,
             domain=settings.SESSION_COOKIE_DOMAIN,
             samesite=settings.SESSION_COOKIE_SAMESITE,
         )
         return
     response.set_cookie(
-        _cookie_name(),
-        signing.dumps(name, salt=_salt(request.user)),
+        devices.name_cookie(),
+        signing.dumps(name, salt=devices.name_salt(request.user)),
         max_age=_KEPT,
         path=settings.SESSION_COOKIE_PATH,
         domain=settings.SESSION_COOKIE_DOMAIN,
@@ -83,11 +69,3 @@ def remember(request: HttpRequest, response: HttpResponse, name: str) -> None:
         httponly=True,
         samesite=settings.SESSION_COOKIE_SAMESITE,
     )
-
-
-def _cookie_name() -> str:
-    return f"{settings.SESSION_COOKIE_NAME}-device"
-
-
-def _salt(user: Any) -> str:
-    return f"{_SALT}.{user.pk}"

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import textwrap
 import time
 import venv
 import zipfile
@@ -22,9 +23,13 @@ from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
 import django
 import pytest
+from django.conf import settings
+from django.contrib import admin
+from django.test import Client
 
 from django_jwtsession.conf import Config
 from django_jwtsession.exceptions import Reason
+from django_jwtsession.models import Session, SessionEvent
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "django_jwtsession"
@@ -74,6 +79,31 @@ def test_readme_names_only_tests_that_exist():
     assert named, "the README names no test"
     for path, name in named:
         assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"
+
+
+def indented_example(word: str) -> str:
+    """Return the indented code of the README's steps that has a word in it."""
+    found = re.findall(
+        r"^  ```python\n(.*?)^  ```", section("Install in a site"), re.DOTALL | re.MULTILINE
+    )
+    [code] = [textwrap.dedent(code) for code in found if word in code]
+    return code
+
+
+@pytest.mark.django_db
+def test_readme_tells_the_truth_about_client_session(engine: str, client: Client) -> None:
+    code = indented_example("client.session")
+    if engine != "cookie":
+        code = re.sub(r".*# `cookie` only", "", code)
+    exec(code, {"client": client, "settings": settings})
+    assert client.session["cart"] == [7]
+
+
+def test_readme_registers_the_lists_with_a_site_of_ones_own() -> None:
+    my_site = admin.AdminSite("mine")
+    exec(indented_example("my_site"), {"my_site": my_site})
+    assert my_site.is_registered(Session)
+    assert my_site.is_registered(SessionEvent)
 
 
 # --- the wheel -----------------------------------------------------------------------------------
@@ -140,7 +170,9 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(python, "-m", "django", "startproject", "mysite", folder, cwd=folder)
     steps = section("Install in a site")
     file = "settings.py"
-    for before, kind, block in re.findall(r"(.*?)```(\w+)\n(.*?)```", steps, re.DOTALL):
+    for before, kind, block in re.findall(
+        r"(.*?)^```(\w+)\n(.*?)^```", steps, re.DOTALL | re.MULTILINE
+    ):
         file = next(iter(re.findall(r"`(\w+\.py)`", before)), file)
         if kind != "sh":
             apply(kind, block, folder / "mysite" / file)

@@ -348,9 +348,7 @@ def test_site_that_translates_the_texts_itself_is_left_alone(
     db_engine: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.LANGUAGE_CODE = "it"
-    monkeypatch.setattr(
-        "django_jwtsession.pages.language.pgettext", lambda *texts: "Le tue sessioni"
-    )
+    monkeypatch.setattr("django_jwtsession.pages.language.pgettext", lambda *_: "Le tue sessioni")
     assert '<html lang="it">' in page_of(browser(UserFactory()))
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -42,6 +43,7 @@ class Config:
     absolute_age: float = 90 * DAY
     revalidate_after: float = 60
     revocation_poll: float | None = 1.0
+    revocation_cache: str | None = None
     stale_if_error: float = 60
     last_seen_every: float = 300
     rotate_after: float | None = 3600
@@ -166,6 +168,7 @@ RULES: dict[str, _Rule] = {
     "ABSOLUTE_AGE": _Rule(_positive, "seconds or a timedelta, such as timedelta(days=90)"),
     "REVALIDATE_AFTER": _Rule(_seconds, "seconds or a timedelta, such as 60"),
     "REVOCATION_POLL": _Rule(_positive_or_none, "seconds, such as 1.0, or None for no feed"),
+    "REVOCATION_CACHE": _Rule(_name, "the alias of one of CACHES that all servers share, or None"),
     "STALE_IF_ERROR": _Rule(_seconds, "seconds or a timedelta, such as 60"),
     "ROTATE_AFTER": _Rule(_positive_or_none, "seconds or a timedelta, or None for no rotation"),
     "ROTATE_GRACE": _Rule(_seconds, "seconds or a timedelta, such as 300"),
@@ -300,3 +303,10 @@ def _forget(**kwargs: Any) -> None:
 
 
 setting_changed.connect(_forget, dispatch_uid="django_jwtsession.conf")
+
+
+def in_test_environment() -> bool:
+    """Tell whether Django's setup_test_environment() is in force, by the state that it keeps."""
+    # Where nothing has imported the module nobody has called it; its import loads all of unittest.
+    utils = sys.modules.get("django.test.utils")
+    return utils is not None and hasattr(utils._TestState, "saved_data")

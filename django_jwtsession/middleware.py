@@ -22,9 +22,8 @@ from django.utils.http import http_date
 from .backends.base import TokenSession
 from .backends.options import Options, get_options
 from .backends.policy import Action, respond
-from .conf import require_keys
+from .conf import in_test_environment, require_keys
 from .devices import clients as devices
-from .models.clearing import in_test_environment
 
 # What carries an action out; its async twin has an "a" in front. False: the session has ended.
 _METHODS = {

@@ -20,7 +20,7 @@ from django.test import Client
 from django_jwtsession.backends import hybrid
 from django_jwtsession.devices.places import sightings
 from django_jwtsession.pages import throttle
-from django_jwtsession.revocation.feed import feed
+from django_jwtsession.revocation import feed
 from tests import urls_engines
 
 ENGINES = {
@@ -41,7 +41,7 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a process knows of ended and written sessions belongs to one test; so do wrong tries."""
     monkeypatch.setattr(throttle, "prefix", uuid4().hex)
     yield
-    feed.clear()
+    feed.forget()
     hybrid._written.clear()
     sightings.clear()
 

@@ -25,7 +25,7 @@ from ..models.clearing import session_model
 from ..models.tables import SessionEvent
 from ..pages.listing import ENDS, engine_model
 from ..revocation.ending import revoke_session
-from ..revocation.feed import feed
+from ..revocation.feed import get_feed
 from ..revocation.reasons import EndReason, in_words
 from . import export as admin_export
 from .base import PeopleList, ReadOnlyAdmin
@@ -205,12 +205,12 @@ def _alive(events: Iterable[Any]) -> set[str]:
     alive = logins.keys() - set(ends)
     if engine_model() is not None:
         return alive
-    feed.refresh()  # without rows, the end of all of a user's sessions names none of them
+    get_feed().refresh()  # without rows, the end of all of a user's sessions names none of them
     return {sid for sid in alive if not _ended_with_all(logins[sid])}
 
 
 def _ended_with_all(login: Any) -> bool:
-    return feed.revoked(login.sid, str(login.user_id), login.created_at.timestamp())
+    return get_feed().revoked(login.sid, str(login.user_id), login.created_at.timestamp())
 
 
 admin.site.register(SessionEvent, SessionEventAdmin)

@@ -19,7 +19,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from ..conf import Config, get_config
 from ..devices.places import sightings
 from ..exceptions import BadToken, Reason
-from ..revocation.feed import feed
+from ..revocation.feed import get_feed
 from ..tokens.claims import Claims
 from . import data as session_data
 from . import policy
@@ -184,7 +184,7 @@ class TokenSession(SessionBase):
 
     def mark_login(self, environ: Mapping[str, Any]) -> None:
         """Note that the user has just proved who they are: `auth_time` moves to now."""
-        feed.refresh(0.0)
+        get_feed().refresh(0.0)
         self._auth_user = self._get_session().get(SESSION_KEY)
         self._auth_time = self._login_time(time.time())
         self.environ = self.environ or environ
@@ -281,7 +281,7 @@ class TokenSession(SessionBase):
 
     def _look_for_end(self, claims: Claims) -> None:
         """Note whether, and how, the session of `claims` was ended within the last minute."""
-        moved = feed.moved_or_ended(claims.sid)
+        moved = get_feed().moved_or_ended(claims.sid)
         self.just_ended, self.overtaken = moved is not None, moved is True
 
     def _reset(self) -> None:
@@ -320,7 +320,7 @@ class TokenSession(SessionBase):
             return None
 
     def _revoked(self, claims: Claims) -> bool:
-        return feed.revoked(claims.sid, claims.sub, claims.auth_time)
+        return get_feed().revoked(claims.sid, claims.sub, claims.auth_time)
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -339,7 +339,7 @@ class TokenSession(SessionBase):
 
         Servers' clocks differ; the one that ended the user's sessions may be ahead.
         """
-        return max(round(now, 3), feed.ended_before(str(self._auth_user)))
+        return max(round(now, 3), get_feed().ended_before(str(self._auth_user)))
 
     def _kept_auth_time(self) -> float | None:
         """Return the `auth_time` under which a session may take a new sid.
@@ -349,7 +349,7 @@ class TokenSession(SessionBase):
         """
         if self._sid is None or self._auth_time is None:
             return self._auth_time
-        return max(self._auth_time, feed.kept_since(self._sid, str(self._auth_user)))
+        return max(self._auth_time, get_feed().kept_since(self._sid, str(self._auth_user)))
 
     def _absolute_end(self) -> float | None:
         return policy.absolute_end(self._auth_time, self.config.absolute_age)

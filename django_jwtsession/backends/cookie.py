@@ -14,7 +14,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from ..exceptions import Reason, SessionTooLarge
 from ..revocation import ending as revocation
-from ..revocation.feed import MOVED, feed
+from ..revocation.feed import MOVED, get_feed
 from ..tokens.claims import Claims
 from ..tokens.sid import new_sid
 from . import data as session_data
@@ -30,20 +30,20 @@ class SessionStore(TokenSession):
         """Return the data in the token; {} and no key where it is bad or its session has ended."""
         claims = self._open()
         if claims is not None:
-            feed.refresh()
+            get_feed().refresh()
         return self._judge(claims)
 
     async def aload(self) -> dict[str, Any]:
         """See load()."""
         claims = self._open()
         if claims is not None:
-            await feed.arefresh()
+            await get_feed().arefresh()
         return self._judge(claims)
 
     def _judge(self, claims: Claims | None) -> dict[str, Any]:
         if claims is None:
             return self._accept(None, None)
-        if feed.ended(claims.sid):
+        if get_feed().is_ended(claims.sid):
             self._look_for_end(claims)
         self._auth_time = claims.auth_time
         self._expires_at = claims.exp
@@ -75,21 +75,21 @@ class SessionStore(TokenSession):
         return self.exists(session_key)
 
     def is_revoked(self) -> bool:
-        feed.refresh()
+        get_feed().refresh()
         return self._ended()
 
     async def ais_revoked(self) -> bool:
         """See is_revoked()."""
-        await feed.arefresh()
+        await get_feed().arefresh()
         return self._ended()
 
     def revalidate(self) -> None:
-        feed.refresh(0.0)
+        get_feed().refresh(0.0)
         self._revalidated()
 
     async def arevalidate(self) -> None:
         """See revalidate()."""
-        await feed.arefresh(0.0)
+        await get_feed().arefresh(0.0)
         self._revalidated()
 
     def _revalidated(self) -> None:
@@ -117,14 +117,14 @@ class SessionStore(TokenSession):
         """
         data = self._get_session(no_load=must_create)
         if self._must_ask(time.time()):
-            feed.refresh(0.0)
+            get_feed().refresh(0.0)
         self._save(data)
 
     async def asave(self, must_create: bool = False) -> None:
         """See save()."""
         data = await self._aget_session(no_load=must_create)
         if self._must_ask(time.time()):
-            await feed.arefresh(0.0)
+            await get_feed().arefresh(0.0)
         self._save(data)
 
     def _save(self, data: dict[str, Any]) -> None:
@@ -148,7 +148,7 @@ class SessionStore(TokenSession):
 
     def _fresh(self, now: float) -> bool:
         if self._must_ask(now):
-            feed.refresh(0.0)
+            get_feed().refresh(0.0)
         return not self._ended()
 
     def _idle_end(self, now: float) -> float:
@@ -172,7 +172,7 @@ class SessionStore(TokenSession):
 
     async def _after_asking(self, method: Any) -> bool:
         """Call `method`; in a thread where it is going to ask the database."""
-        if self._must_ask(time.time()) and feed.due(0.0):
+        if self._must_ask(time.time()) and get_feed().due(0.0):
             method = sync_to_async(method)
             return bool(await method())
         return bool(method())
@@ -230,4 +230,4 @@ class SessionStore(TokenSession):
     def _end(self, claims: Claims, reason: str) -> None:
         # A parallel request may have extended the session just now.
         end = max(claims.exp, time.time() + self.get_session_cookie_age())
-        revocation.publish([revocation.Entry(f"s:{claims.sid}", end, reason)])
+        revocation.publish([revocation.Entry("s", claims.sid, end, reason)])

@@ -19,7 +19,7 @@ from django.utils.functional import cached_property
 from ..devices import clients as devices
 from ..models.times import to_datetime
 from ..revocation import ending as revocation
-from ..revocation.feed import MOVED, feed
+from ..revocation.feed import MOVED, get_feed
 from ..tokens.claims import Claims
 from ..tokens.sid import new_sid, uuid_from_sid
 from . import columns, rows
@@ -94,7 +94,7 @@ class SessionStore(TokenSession):
         """Find out why there is no row; make it where the token holds the whole session."""
         if self.config.revocation_poll is None:
             return None
-        feed.refresh(0.0)
+        get_feed().refresh(0.0)
         self._look_for_end(claims)
         # A token of the cookie engine has no version. A site has just moved to this engine.
         whole = claims.ver is None and (claims.sub is not None or claims.d is not None)
@@ -419,7 +419,7 @@ class SessionStore(TokenSession):
             if self.modified and self._row is not None:
                 self._write(data, self._row)
             end = revocation.row_end(self.config, None, None)
-            revocation.publish([revocation.Entry(f"s:{old}", end, MOVED)])
+            revocation.publish([revocation.Entry("s", old, end, MOVED)])
         self.overtaken = False
         self.modified = True
 
@@ -436,7 +436,7 @@ class SessionStore(TokenSession):
         row = row or rows.fetch(self.model, pk)
         if row is not None and rows.delete(self.model, pk):
             end = revocation.row_end(self.config, row.created_at, row.authenticated_at)
-            revocation.publish([revocation.Entry(f"s:{claims.sid}", end, reason)])
+            revocation.publish([revocation.Entry("s", claims.sid, end, reason)])
 
     def mark_login(self, environ: Any) -> None:
         super().mark_login(environ)

@@ -16,7 +16,7 @@ from django.db.models import F
 
 from ..models.times import to_datetime
 from ..revocation import ending as revocation
-from ..revocation.feed import feed
+from ..revocation.feed import get_feed
 from ..tokens.claims import Claims
 from ..tokens.sid import uuid_from_sid
 from . import data as session_data
@@ -48,7 +48,7 @@ class SessionStore(db.SessionStore):
         claims = self._open()
         if claims is None:
             return self._accept(None, None)
-        feed.refresh()
+        get_feed().refresh()
         if self._known_end(claims):
             return self._accept(None, None)
         data = self._from_copy(claims)
@@ -59,7 +59,7 @@ class SessionStore(db.SessionStore):
         claims = self._open()
         if claims is None:
             return self._accept(None, None)
-        await feed.arefresh()
+        await get_feed().arefresh()
         if self._known_end(claims):
             return self._accept(None, None)
         data = self._from_copy(claims)
@@ -69,7 +69,7 @@ class SessionStore(db.SessionStore):
 
     def _known_end(self, claims: Claims) -> bool:
         """Tell whether there is no row to look for, and look whether that is news."""
-        if not feed.ended(claims.sid):
+        if not get_feed().is_ended(claims.sid):
             return False
         self._look_for_end(claims)
         return True
@@ -100,7 +100,7 @@ class SessionStore(db.SessionStore):
             data = self._from_copy(claims, patience=self.config.stale_if_error)
             if data is None:
                 raise
-            feed.report_outage()
+            get_feed().report_outage()
             return data
         self.cookie_due = True
         return data
@@ -118,11 +118,11 @@ class SessionStore(db.SessionStore):
         return self._accept(claims, None if claims is None else self._load_row(claims))
 
     def is_revoked(self) -> bool:
-        feed.refresh()
+        get_feed().refresh()
         return self._distrusted() and super().is_revoked()
 
     async def ais_revoked(self) -> bool:
-        await feed.arefresh()
+        await get_feed().arefresh()
         return self._distrusted() and await super().ais_revoked()
 
     def _distrusted(self) -> bool:

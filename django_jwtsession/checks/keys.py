@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from .. import conf
-from ..models.clearing import in_test_environment
+from ..conf import in_test_environment
 from .table import Check, Problems
 
 # 32 random bytes have some 30 different ones, their hexadecimal digits 14 to 16.

@@ -24,9 +24,8 @@ from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from ..conf import get_config
+from ..conf import get_config, in_test_environment
 from ..devices import clients as devices
-from ..models.clearing import in_test_environment
 from ..models.tables import SessionEvent
 from .events import after_commit, device_of
 

@@ -10,11 +10,10 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.core import mail
 from django.db import DatabaseError, router, transaction
 from django.utils import timezone
 
-from ..conf import get_config
+from ..conf import get_config, in_test_environment
 from .aging import age_addresses, age_some_addresses
 
 logger = logging.getLogger("django_jwtsession")
@@ -28,8 +27,8 @@ _AT_LOGIN_EVERY = 10.0
 _lock = threading.Lock()
 _next_at_login = 0.0
 # Up to when logins have cleared each table: see Expiring.since.
-_reached: dict[Any, datetime] = {}
-_WRITTEN_LATE = timedelta(hours=1)
+_reached: dict[Any, Any] = {}
+_WRITTEN_LATE = 3600.0
 
 
 def clear_expired(store: Any = None) -> None:
@@ -66,10 +65,13 @@ class Expiring(NamedTuple):
 
     model: Any
     column: str
-    until: datetime
+    until: Any  # of the column's type: a datetime, or seconds since 1970
     # None of them is before this: an index begins with all the rows that were just deleted, until
     # the database tidies up, and each batch would read over them again.
-    since: datetime | None = None
+    since: Any = None
+    # The key of a row that stays: the newest line of the feed, by which processes see that the
+    # table is still the one that they read.
+    kept: int | None = None
 
 
 def expiring(store: Any = None) -> list[Expiring]:
@@ -79,9 +81,15 @@ def expiring(store: Any = None) -> list[Expiring]:
     now = timezone.now()
     return [
         Expiring(session_model(store), "expires_at", now),
-        Expiring(Revocation, "expires_at", now),
+        Expiring(Revocation, "expires_at", time.time(), kept=_newest(Revocation)),
         Expiring(SessionEvent, "created_at", now - timedelta(seconds=get_config().history_age)),
     ]
+
+
+def _newest(model: Any) -> int | None:
+    keys = model._base_manager.using(router.db_for_write(model)).order_by("-pk")
+    newest: int | None = keys.values_list("pk", flat=True).first()
+    return newest
 
 
 def clear_batch(table: Expiring, limit: int) -> tuple[int, Expiring | None]:
@@ -93,6 +101,8 @@ def clear_batch(table: Expiring, limit: int) -> tuple[int, Expiring | None]:
     column, expired = table.column, rows.filter(**{f"{table.column}__lte": table.until})
     if table.since is not None:
         expired = expired.filter(**{f"{column}__gte": table.since})
+    if table.kept is not None:
+        expired = expired.exclude(pk=table.kept)
     times = list(expired.order_by(column).values_list(column, flat=True)[: limit + 1])
     if len(times) <= limit:
         return (expired.delete()[0] if times else 0), None
@@ -149,10 +159,5 @@ def _from_where_it_came(table: Expiring) -> Expiring:
     reached = _reached.get(table.model)
     if reached is None or reached > table.until:
         return table
-    return table._replace(since=reached - _WRITTEN_LATE)
-
-
-def in_test_environment() -> bool:
-    """Tell whether Django's setup_test_environment() is in force: only then is there an outbox."""
-    # Not hasattr(): Django 6.1's module has a __getattr__, which makes an exception each time.
-    return "outbox" in vars(mail)
+    late = timedelta(seconds=_WRITTEN_LATE) if isinstance(reached, datetime) else _WRITTEN_LATE
+    return table._replace(since=reached - late)

@@ -26,6 +26,14 @@ class ExpiringQuerySet(models.QuerySet[Any]):
         return self.filter(expires_at__gt=timezone.now())
 
 
+class RevocationQuerySet(models.QuerySet[Any]):
+    """Lines of the feed, whose times are seconds since 1970."""
+
+    def in_force(self) -> Self:
+        """Return the lines that a living token may need."""
+        return self.filter(expires_at__gt=time.time())
+
+
 class SessionQuerySet(ExpiringQuerySet):
     """Sessions; also found by ``session_key=``, as code written for Django's model asks."""
 
@@ -59,7 +67,7 @@ class WriteDatabaseManager(_Manager):
         return queryset.using(self._db or router.db_for_write(self.model))
 
 
-ExpiringManager = WriteDatabaseManager.from_queryset(ExpiringQuerySet, "ExpiringManager")
+RevocationManager = WriteDatabaseManager.from_queryset(RevocationQuerySet, "RevocationManager")
 SessionManager = WriteDatabaseManager.from_queryset(SessionQuerySet, "SessionManager")
 
 

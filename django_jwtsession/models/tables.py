@@ -7,7 +7,6 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -15,7 +14,7 @@ from django.utils.translation import pgettext_lazy
 from ..devices.clients import words
 from ..tokens.sid import sid_from_uuid
 from .installed import require_app
-from .managers import ExpiringManager, SessionManager
+from .managers import RevocationManager, SessionManager
 
 if TYPE_CHECKING:
     from ..backends.db import SessionStore
@@ -113,29 +112,63 @@ class Session(AbstractSession):
         return SessionStore
 
 
-class Revocation(models.Model):
-    """An ended session, or all of a user's, for as long as a token of it could still be valid."""
+class UnixNow(models.Func):
+    """Seconds since 1970 in UTC by the database's own clock, whatever time zone it is set to."""
 
-    subject = models.CharField(_("subject"), max_length=260)  # s:<sid> or u:<user pk>
-    before = models.FloatField(_("sessions from before"), null=True, blank=True)  # Unix time
+    template = "%(function)s"
+    output_field = models.FloatField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        return "EXTRACT(EPOCH FROM CLOCK_TIMESTAMP())::float8", ()
+
+    def as_mysql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        return "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6)", ()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        return "((JULIANDAY('now') - 2440587.5) * 86400.0)", ()
+
+    def as_oracle(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        return "((CAST(SYS_EXTRACT_UTC(SYSTIMESTAMP) AS DATE) - DATE '1970-01-01') * 86400)", ()
+
+
+class Revocation(models.Model):
+    """An ended session, or all of a user's, for as long as a token of it could still be valid.
+
+    Times are seconds since 1970 in UTC: no zone, no hour that comes twice, nothing to parse.
+    """
+
+    class Kind(models.TextChoices):
+        SESSION = "s", _("a session")
+        USER = "u", _("all sessions of a user")
+        EVERYONE = "e", _("all sessions")
+
+    kind = models.CharField(_("kind"), max_length=1, choices=Kind.choices)
+    # The sid, or the user's pk as text; "" for everyone.
+    name = models.CharField(_("name"), max_length=255, blank=True, default="")
+    # Of a session: tokens up to this epoch (milliseconds) are ended; none means for good.
+    epoch = models.BigIntegerField(_("up to epoch"), null=True, blank=True)
+    # Of a user or everyone: logins from before this moment are ended.
+    before = models.FloatField(_("sessions from before"), null=True, blank=True)
     keep_sid = models.CharField(_("except session"), max_length=22, blank=True, default="")
     reason = models.CharField(_("reason"), max_length=32, blank=True, default="")
     # The database's clock: the servers' may differ.
-    created_at = models.DateTimeField(_("created"), db_default=Now())
-    expires_at = models.DateTimeField(_("expires"))
+    created_at = models.FloatField(_("created"), db_default=UnixNow())
+    expires_at = models.FloatField(_("expires"))
 
-    objects: ClassVar[ExpiringManager] = ExpiringManager()
+    objects: ClassVar[RevocationManager] = RevocationManager()
 
     class Meta:
         verbose_name = _("revocation")
         verbose_name_plural = _("revocations")
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["created_at"]),
-            models.Index(fields=["expires_at"]),
+            # A token is looked up by name while a process has not read all lines.
+            models.Index(fields=["name"]),
+            # The lines are counted by it without a look at them.
+            models.Index(fields=["expires_at", "kind", "id"]),
         ]
 
     def __str__(self) -> str:
-        return self.subject
+        return f"{self.kind}:{self.name}"
 
 
 class SessionEvent(models.Model):

@@ -29,7 +29,7 @@ from ..history.events import device_of
 from ..models.tables import AbstractSession, SessionEvent
 from ..models.times import to_datetime
 from ..revocation.ending import revoke_session
-from ..revocation.feed import feed
+from ..revocation.feed import get_feed
 from ..revocation.reasons import EndReason
 from ..tokens.sid import uuid_from_sid
 from .names import names_of
@@ -287,6 +287,7 @@ def _from_history(user_id: Any, subject: Any, own: str) -> list[Listed]:
         created_at__gt=to_datetime(time.time() - config.absolute_age),
     )
     ended = set(events.filter(kind__in=ENDS).values_list("sid", flat=True))
+    feed = get_feed()
     feed.refresh()
     found: dict[str, Listed] = {}
     for event in events.filter(kind=SessionEvent.Kind.LOGIN).order_by("-created_at")[:_MOST]:

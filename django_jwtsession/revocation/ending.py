@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
@@ -17,28 +17,35 @@ from django.db import router
 
 from ..conf import Config, get_config
 from ..devices.clients import columns
-from ..models.clearing import in_test_environment, session_model
-from ..models.times import to_datetime
+from ..models.clearing import session_model
 from ..signals import session_revoked, token_reused
 from ..tokens.sid import sid_from_uuid, uuid_from_sid
-from .feed import EVERYONE, MOVED, feed
+from .entries import Entry
+from .feed import STEP, get_feed
+from .publishing import publish
 from .reasons import EndReason
+
+__all__ = [
+    "Entry",
+    "arevoke_session",
+    "arevoke_user_sessions",
+    "begin_epoch",
+    "enforce_limit",
+    "publish",
+    "report_reuse",
+    "revoke_all_sessions",
+    "revoke_rows",
+    "revoke_session",
+    "revoke_user_sessions",
+]
 
 security_logger = logging.getLogger("django.security.jwtsession")
 
 # A row that is by so many seconds younger than its login was made from a token that held it all.
 ADOPTED = 1.0
+# Why a line says "up to this epoch" though nobody has ended the session.
+EPOCH = "epoch"
 _BATCH = 1000
-
-
-class Entry(NamedTuple):
-    """A line of the feed: see models.Revocation. Times are Unix times."""
-
-    subject: str
-    end: float
-    reason: str
-    before: float | None = None
-    keep_sid: str = ""
 
 
 def revoke_session(sid: str, by: Any = None, reason: str = EndReason.REVOKED) -> bool:
@@ -53,7 +60,7 @@ def revoke_session(sid: str, by: Any = None, reason: str = EndReason.REVOKED) ->
     rows = session_model().objects.filter(pk=uuid_from_sid(sid))
     if revoke_rows(rows, by=by, reason=reason):
         return True
-    publish([Entry(f"s:{sid}", longest_end(get_config()), reason)])
+    publish([Entry("s", sid, longest_end(get_config()), reason)])
     _note([_from_history(sid)], by, reason)
     return False
 
@@ -74,10 +81,8 @@ def revoke_user_sessions(
     rows = session_model().objects.filter(user_id=pk)
     if keep_sid:
         rows = rows.exclude(pk=uuid_from_sid(keep_sid))
-    config, now = get_config(), time.time()
-    # A session that another server has just begun may have a time ahead of this clock.
-    before = round(now + config.leeway, 3)
-    publish([Entry(f"u:{name}", longest_end(config, now), reason, before, keep_sid)])
+    end, before = longest_end(get_config()), _before(name)
+    publish([Entry("u", name, end, reason, before=before, keep_sid=keep_sid)])
     count = revoke_rows(rows, by=by, reason=reason)
     if not count:
         _note([_Ended("", pk)], by, reason)
@@ -89,10 +94,21 @@ def revoke_all_sessions(by: Any = None, reason: str = EndReason.REVOKED) -> int:
 
     Anonymous sessions of the cookie engine go on: nothing names them.
     """
-    config, now = get_config(), time.time()
-    before = round(now + config.leeway, 3)
-    publish([Entry(f"u:{EVERYONE}", longest_end(config, now), reason, before)])
+    publish([Entry("e", "", longest_end(get_config()), reason, before=_before())])
     return revoke_rows(session_model().objects.all(), by=by, reason=reason)
+
+
+def _before(name: str | None = None) -> float:
+    """Return from before which moment the logins of a user, or of everyone, are to end now.
+
+    After all that began so far, whatever the clock of the server where: a session that another
+    server has just begun may have a time ahead of this clock, by LEEWAY; and a login that followed
+    an end has that end's moment at least (see Feed.ended_before()), to which this one is later.
+    """
+    feed = get_feed()
+    feed.refresh(0.0)
+    last = feed.latest_end() if name is None else feed.ended_before(name)
+    return round(max(time.time() + get_config().leeway, last + STEP), 3)
 
 
 arevoke_session = sync_to_async(revoke_session)
@@ -133,7 +149,7 @@ def revoke_rows(queryset: Any, by: Any = None, reason: str = EndReason.REVOKED) 
         queryset.model._base_manager.using(queryset.db).filter(pk__in=pks).delete()
         ends = [row_end(config, _unix(row[2]), _unix(row[3])) for row in batch]
         ended = [_Ended(sid_from_uuid(row[0]), row[1], row[4:]) for row in batch]
-        publish([Entry(f"s:{one.sid}", end, reason) for one, end in zip(ended, ends, strict=True)])
+        publish([Entry("s", one.sid, end, reason) for one, end in zip(ended, ends, strict=True)])
         _note(ended, by, reason)
         count += len(batch)
         if len(batch) < _BATCH:
@@ -141,43 +157,13 @@ def revoke_rows(queryset: Any, by: Any = None, reason: str = EndReason.REVOKED) 
         rest = queryset.order_by("pk").filter(pk__gt=pks[-1])
 
 
-def publish(entries: Iterable[Entry]) -> None:
-    """Tell all processes; this one knows at once. Without a feed nothing happens."""
-    from ..models.tables import Revocation
+def begin_epoch(sid: str, epoch: int, expires_at: float) -> None:
+    """Tell all processes that a session's tokens of before an epoch open nothing any more.
 
-    entries = list(entries)
-    if not entries or get_config().revocation_poll is None:
-        return
-    using = router.db_for_write(Revocation)
-    try:
-        lines = [
-            Revocation(
-                subject=entry.subject,
-                before=entry.before,
-                keep_sid=entry.keep_sid,
-                reason=entry.reason,
-                expires_at=to_datetime(entry.end),
-            )
-            for entry in entries
-        ]
-        if len(lines) == 1:
-            lines[0].save(using=using, force_insert=True)  # a transaction less
-        else:
-            Revocation.objects.using(using).bulk_create(lines)
-    except (AssertionError, RuntimeError):
-        # A project's test that allows no database: its only process learns it right below.
-        if not in_test_environment():
-            raise
-    now = time.time()
-    for entry in entries:
-        feed.add(
-            entry.subject,
-            entry.end,
-            before=entry.before,
-            keep_sid=entry.keep_sid,
-            ended_at=now,
-            moved=entry.reason == MOVED,
-        )
+    Arguments: `epoch` is the new one (milliseconds since 1970); `expires_at` (Unix time) is when
+    the last token of an earlier one has expired.
+    """
+    publish([Entry("s", sid, expires_at, EPOCH, epoch=epoch - 1)])
 
 
 def longest_end(config: Config, now: float | None = None) -> float:
@@ -215,7 +201,7 @@ def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -
 
     config, user_id = get_config(), session.user_id
     end = row_end(config, _unix(session.created_at), _unix(session.authenticated_at))
-    publish([Entry(f"s:{session.sid}", end, SessionEvent.Kind.TOKEN_REUSE.value)])
+    publish([Entry("s", session.sid, end, SessionEvent.Kind.TOKEN_REUSE.value)])
     event = SessionEvent.objects.using(router.db_for_write(SessionEvent)).create(
         kind=SessionEvent.Kind.TOKEN_REUSE,
         sid=session.sid,

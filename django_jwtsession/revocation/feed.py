@@ -1,108 +1,133 @@
 """The revocation feed: what this process knows of sessions that were ended (DESIGN 2.5).
 
 Stateless tokens need an answer to "is it revoked?" without a query each. Every process keeps the
-unexpired entries of the table Revocation in memory and asks for new ones at most once a second, in
-the request that finds it due.
+unexpired lines of the table Revocation in memory and asks for new ones at most once a second, in
+the request that finds it due. How it asks is in learning.py.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import random
 import threading
 import time
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from time import monotonic
+from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, router
+from django.db import DatabaseError, Error, InterfaceError, OperationalError, connections
 
-from ..conf import Config, get_config
-from ..models.clearing import in_test_environment
-from .reader import Line, Moment, read_lines, read_moments, to_stored
+from ..conf import Config, get_config, in_test_environment
+from ..models.place import current_alias, current_place
+from ..models.retry import in_transaction
+from . import reader
+from .entries import FOR_GOOD, SESSION, Entry, Line, as_number
+from .isolation import reads_old_snapshot
+from .learning import Learning
+from .publishing import pending
 
 logger = logging.getLogger("django_jwtsession")
 
-# An entry becomes visible when its transaction commits, which may be later than its created_at.
-_LOOK_BACK = timedelta(seconds=10)
-_LONG_LOOK_BACK = timedelta(minutes=15)
-_LONG_LOOK_BACK_EVERY = 60.0
-_BATCH = 10_000
-# SQLite takes no more than 999 parameters where it is old.
-_MOST_IDS = 500
-
-# In the place of a user's pk: the sessions of all users.
-EVERYONE = "*"
+# Seconds for which a request waits for the thread that asks.
+PATIENCE = 1.0
+# Polls of many processes spread: an interval is a random part of the setting from here up.
+_SHORTEST_INTERVAL = 0.85
 
 # A session that moved to a new id at login: for a minute, an answer to a request that still had the
 # old one must not undo the login.
 MOVED = "moved"
 _RECENT = 60.0
 
+# Of two ends, servers' clocks and equal milliseconds aside, the later is later by this (seconds).
+STEP = 0.001
+
 
 class FeedUnavailable(DatabaseError):
     """Nobody can tell any more which sessions were ended: the request fails, as without a row."""
 
 
-class UserEntry(NamedTuple):
-    """All sessions of a user with an `auth_time` before `before`, except `keep_sid`."""
-
-    before: float
-    keep_sid: str
-
-
 class Feed:
-    """The entries that this process knows. One instance a process: `feed`."""
+    """What this process knows of one place. `get_feed()` returns it."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: str = "") -> None:
+        self.place = place
         self.unlock()
         self.clear()
 
     def unlock(self) -> None:
         """Make new locks: after a fork, one that another thread held would never be released."""
         self._lock = threading.Lock()  # held while the database is asked
-        self._memory = threading.Lock()  # held while the entries change
+        self._changing = threading.Lock()  # held while the entries change
+        if hasattr(self, "_learning"):
+            self._learning.unlock()
 
     def clear(self) -> None:
         """Forget everything; the next question loads it anew."""
-        self._sessions: dict[str, float] = {}
-        self._users: dict[str, dict[UserEntry, float]] = {}
+        self._learning = Learning()
+        # What this process ended itself, until it reads so: the epoch, and until when that counts.
+        self._own: dict[str, tuple[int, float]] = {}
         # What ended in the last minute: until when that counts, and whether by moving.
         self._recent: dict[str, tuple[float, bool]] = {}
-        self._watermark: datetime | None = None
-        # The entries that were read, as far as the polls look back.
-        self._known: set[tuple[int, Moment]] = set()
-        self._asked_at = self._next_ask = self._next_long_look = self._next_purge = float("-inf")
-        self._outage = False
+        self._asked_at = self._next_ask = float("-inf")
+        self._outage = self._out_of_patience = False
 
-    # --- asking ----------------------------------------------------------------------------------
+    # --- what is known ---------------------------------------------------------------------------
 
-    def revoked(self, sid: str, sub: str | None, auth_time: float | None) -> bool:
-        """Tell whether a token with these claims is of a session that was ended."""
-        if sid in self._sessions:
+    def end_of(self, sid: str) -> float | None:
+        """Return the last epoch of a session that has ended: math.inf for good, None for none."""
+        epoch = self._learning.memory.epoch_of(sid)
+        own = self._own.get(sid)
+        if own is not None and (epoch is None or own[0] > epoch):
+            epoch = own[0]
+        if not self._learning.complete and self._polls():
+            asked = [_epoch(line) for line in self._ask_for(sid)]
+            epoch = max(asked if epoch is None else [epoch, *asked], default=None)
+        return None if epoch is None else as_number(epoch)
+
+    def is_ended(self, sid: str, epoch: float = 0) -> bool:
+        """Tell whether this epoch of a session, and all before it, were ended."""
+        end = self.end_of(sid)
+        return end is not None and epoch <= end
+
+    def revoked(self, sid: str, sub: str | None, auth_time: float | None, epoch: float = 0) -> bool:
+        """Tell whether a token is of a session, or of a login, that was ended.
+
+        Arguments: `sub` is the user's pk as text, `auth_time` the Unix time of the login, None
+        for an anonymous session; `epoch` the token's.
+        """
+        end = self.end_of(sid)
+        if end is not None and epoch <= end:
             return True
-        users = self._users
-        if not users or sub is None or auth_time is None:
+        if sub is None or auth_time is None or not self._learning.knows_users:
             return False
-        return any(
-            auth_time < entry.before and sid != entry.keep_sid
-            for name in (sub, EVERYONE)
-            for entry in users.get(name, ())
-        )
+        return any(auth_time < before and sid != keep for keep, before in self._user_ends(sub))
+
+    def ended_before(self, sub: str) -> float:
+        """Return up to which `auth_time` the sessions of a user were ended, 0 if they were not.
+
+        What this thread's own open transaction has ended counts: a login that follows is not to
+        be ended when it commits.
+        """
+        ends = [before for _, before in self._user_ends(sub)]
+        return max(ends + self._pending_ends(sub), default=0.0)
+
+    def latest_end(self) -> float:
+        """Return the latest of what ended_before() says of all users, as far as it is known."""
+        return max([self._learning.memory.latest_end(), *self._pending_ends(None)])
+
+    def _pending_ends(self, sub: str | None) -> list[float]:
+        return [
+            entry.before
+            for announcement in pending(current_alias())
+            for entry in announcement.entries
+            if entry.before is not None and (sub is None or entry.name in (sub, ""))
+        ]
 
     def kept_since(self, sid: str, sub: str) -> float:
         """Return since when `sid` is the only session of its user that was kept, 0 if it is not."""
-        entries = self._users.get(sub, {})
-        return max((entry.before for entry in entries if entry.keep_sid == sid), default=0.0)
-
-    def ended_before(self, sub: str) -> float:
-        """Return up to which `auth_time` the sessions of a user were ended, 0 if they were not."""
-        ends = (entry.before for name in (sub, EVERYONE) for entry in self._users.get(name, ()))
-        return max(ends, default=0.0)
-
-    def ended(self, sid: str) -> bool:
-        """Tell whether this very session was ended: for good, no id is used twice."""
-        return sid in self._sessions
+        return max((before for keep, before in self._user_ends(sub) if keep == sid), default=0.0)
 
     def moved_or_ended(self, sid: str) -> bool | None:
         """Tell whether the session got a new id, by a login, or was ended otherwise.
@@ -112,21 +137,49 @@ class Feed:
         recent = self._recent.get(sid)
         return recent[1] if recent is not None and time.time() < recent[0] else None
 
-    def moved(self, sid: str) -> bool:
-        """Tell whether the session got a new id within the last minute, by a login."""
-        return self.moved_or_ended(sid) is True
+    def _user_ends(self, sub: str) -> list[tuple[str, float]]:
+        """Return what has ended of a user's sessions: which goes on, and from before when."""
+        ends = [(keep, end.before) for keep, end in self._learning.memory.user_ends(sub)]
+        if not self._learning.complete and self._polls():
+            lines = self._ask_for(sub, "")
+            ends += [(line.keep_sid, line.before) for line in lines if line.before is not None]
+        return ends
+
+    def _ask_for(self, *names: str) -> list[Line]:
+        """Return what the table says of some names, while not all of it has been read."""
+        lines = reader.lines_named(*names)
+        # A sid is no user's pk, nor the other way round.
+        return [line for line in lines if (line.kind == SESSION) == (names[-1] != "")]
+
+    def count(self) -> int:
+        """Return how many lines of the table are known."""
+        return len(self._learning.memory)
+
+    # --- when to ask -----------------------------------------------------------------------------
 
     def due(self, max_age: float | None = None) -> bool:
         """Tell whether `refresh(max_age)` would ask the database."""
-        poll = get_config().revocation_poll
-        return poll is not None and not in_test_environment() and self._due(poll, max_age)
+        return self._polls() and self._due(max_age)
 
-    def _due(self, poll: float, max_age: float | None) -> bool:
-        now = time.time()
+    def _polls(self) -> bool:
+        return get_config().revocation_poll is not None and not in_test_environment()
+
+    def _due(self, max_age: float | None) -> bool:
+        now = monotonic()
+        if not self._learning.settled:
+            return not (self._outage and now < self._next_ask)
         if max_age is not None and not (self._outage and now < self._next_ask):
             return now - self._asked_at > max_age
-        # A clock that was set back must not silence the feed.
-        return not self._next_ask - poll <= now < self._next_ask
+        return now >= self._next_ask
+
+    def _is_quiet(self, max_age: float | None) -> bool:
+        """Tell that there is nothing to ask and the last answer is young, as most requests find."""
+        return (
+            max_age is None
+            and not self._outage
+            and monotonic() < self._next_ask
+            and self._learning.settled
+        )
 
     def refresh(self, max_age: float | None = None) -> None:
         """Learn of new entries, if it is time: the last answer is older than the poll's interval.
@@ -134,97 +187,136 @@ class Feed:
         Arguments: `max_age` (seconds) asks for an answer not older than that, whatever the
         interval.
 
-        Only one thread asks; the others go on with what is known, and wait only where that is
-        older than twice the interval.
+        Only one thread asks; the others go on with what is known, and wait, a second at most, only
+        where that is older than twice the interval. Of a table with very many lines each call reads
+        a part; until all is read a session is looked up by a query.
 
         Raises DatabaseError where the database is out of reach for longer than STALE_IF_ERROR.
         """
         config = get_config()
-        poll = config.revocation_poll
-        if poll is None or self._is_quiet(poll, max_age) or in_test_environment():
+        if config.revocation_poll is None or self._is_quiet(max_age) or in_test_environment():
             return
-        if self._due(poll, max_age):
+        if self._due(max_age):
             self._ask_once(max_age)
         self._check_age(config)
 
     async def arefresh(self, max_age: float | None = None) -> None:
-        """See refresh(); the event loop goes on meanwhile."""
+        """See refresh(); the event loop goes on meanwhile, and all is read where it was not yet."""
         config = get_config()
-        poll = config.revocation_poll
-        if poll is None or self._is_quiet(poll, max_age) or in_test_environment():
+        if config.revocation_poll is None or self._is_quiet(max_age) or in_test_environment():
             return
-        if self._due(poll, max_age):
-            await sync_to_async(self._ask_once)(max_age)
+        until = monotonic() + PATIENCE
+        while self._due(max_age):
+            if not self._lock.locked():
+                await sync_to_async(self._ask_once)(max_age)
+            elif self._learning.complete and not self._must_wait(max_age):
+                break
+            else:
+                await asyncio.sleep(0.005)
+            if self._outage or (self._learning.complete and monotonic() > until):
+                break
+            if self._learning.loading and self._learning.complete:
+                break  # all is read again, a part a request
         self._check_age(config)
 
-    def _is_quiet(self, poll: float, max_age: float | None) -> bool:
-        """Tell that there is nothing to ask and the last answer is young, as most requests find."""
-        return max_age is None and not self._outage and 0 < self._next_ask - time.time() <= poll
+    def load(self) -> None:
+        """Read all that is in force, now; call it before a process serves (see docs/scale.md).
+
+        In wsgi.py it is done once for all workers of `gunicorn --preload`, in a post_fork hook or
+        an ASGI server's start-up once for each process. A connection that it opens it closes, so
+        that none is shared by a fork.
+
+        Raises DatabaseError where the table cannot be read.
+        """
+        if get_config().revocation_poll is None:
+            return
+        connection = connections[current_alias()]
+        was_open = connection.connection is not None
+        try:
+            with self._lock:
+                started = monotonic()
+                while not self._learning.settled:
+                    started = monotonic()
+                    self._learning.read_page(started)
+                self._answered(started)
+        finally:
+            if not was_open and not connection.in_atomic_block:
+                connection.close()
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def _must_wait(self, max_age: float | None) -> bool:
+        # While the database is out of reach, or does not answer at all, nobody queues up for it.
+        if self._outage or self._out_of_patience or not self._learning.complete:
+            return False
+        return max_age is not None or self._age() > 2 * _interval()
 
     def _ask_once(self, max_age: float | None) -> None:
-        # While the database is out of reach nobody queues up for it.
-        must_wait = not self._outage and (max_age is not None or self._age() > 2 * _interval())
-        if not self._lock.acquire(blocking=must_wait):
+        connection: Any = connections[current_alias()]
+        if connection.needs_rollback:  # a broken transaction is no outage, and no answer
             return
+        if not self._lock.acquire(blocking=False):
+            if not self._must_wait(max_age):
+                return
+            if _is_owed(current_alias(), connection):
+                # The asker may be waiting for just this connection: ask with it, beside the asker.
+                self._ask()
+                return
+            if not self._lock.acquire(timeout=PATIENCE):
+                self._out_of_patience = True
+                return
         try:
-            if self.due(max_age):  # nobody did it while this thread waited
+            if self._due(max_age):  # nobody did it while this thread waited
                 self._ask()
         finally:
             self._lock.release()
 
-    def _age(self) -> float:
-        return time.time() - self._asked_at
-
-    def _check_age(self, config: Config) -> None:
-        """Raise where the last answer is too old to be trusted: never a silent pass."""
-        if self._age() > (config.revocation_poll or 0.0) + config.stale_if_error:
-            never = "" if self._asked_at > 0 else " Run `manage.py migrate` if it has no table."
-            raise FeedUnavailable(
-                f"The revocation feed could not be read for longer than STALE_IF_ERROR.{never}"
-            )
-
-    # --- learning --------------------------------------------------------------------------------
-
-    def add(
-        self,
-        subject: str,
-        end: float,
-        *,
-        before: float | None = None,
-        keep_sid: str = "",
-        ended_at: float = 0.0,
-        moved: bool = False,
-    ) -> None:
-        """Remember an entry; `subject` is ``s:<sid>`` or ``u:<pk>``, times are Unix times."""
-        kind, _, name = subject.partition(":")
-        with self._memory:
-            if kind == "s":
-                self._sessions[name] = max(end, self._sessions.get(name, 0.0))
-                if ended_at + _RECENT > time.time():
-                    self._recent[name] = ended_at + _RECENT, moved
-            elif before is not None:
-                # Copy on write: another thread may be looking at the old dictionary.
-                entry = UserEntry(before, keep_sid)
-                self._users[name] = {**self._users.get(name, {}), entry: end}
-
     def _ask(self) -> None:
-        started = time.time()
+        started = monotonic()
+        using = current_alias()
         try:
-            asked_at = self._read(started)
-        except DatabaseError:
+            if current_place() != self.place:  # an event loop's thread has another connection
+                raise FeedUnavailable("The feed of another place was asked for.")
+            counts = not reads_old_snapshot(using)
+            self._read(started, counts)
+        except Error as error:
+            if in_transaction(using) and not isinstance(error, OperationalError | InterfaceError):
+                return  # of a transaction that is broken, not of a database out of reach
             self.report_outage()
-            self._next_ask = time.time() + _interval()
+            self._next_ask = monotonic() + _interval()
             return
-        self._asked_at = asked_at
+        if counts:
+            self._answered(started)
+
+    def _read(self, started: float, counts: bool = True) -> None:
+        """Learn what is new; `counts` tells that the answer is of now, not of an old snapshot."""
+        learning = self._learning
+        if not learning.complete:
+            learning.read_page(started)
+            return
+        lines = learning.look(started, pending_keys())
+        if counts and learning.loading:
+            learning.read_page(started)
+        elif counts and started >= learning.next_long_look:
+            lines += learning.look_back(started, pending_keys())
+            self._forget_old()
+        for line in lines:
+            if line.kind == SESSION:
+                self._note(line.name, line.reason)
+                self._forget_own(line)
+
+    def _answered(self, started: float) -> None:
+        self._asked_at = max(started, self._asked_at)
         # Not earlier: until then asking is due, and who cannot go on without it waits for it.
-        self._next_ask = asked_at + _interval()
+        self._next_ask = self._asked_at + _interval() * random.uniform(_SHORTEST_INTERVAL, 1)  # noqa: S311
+        self._out_of_patience = False
         if self._outage:
             logger.warning("The database can be read again.")
         self._outage = False
 
     def report_outage(self) -> None:
         """Log the exception that is being handled, once an outage."""
-        with self._memory:  # requests find it out at the same time
+        with self._changing:  # requests find it out at the same time
             is_known, self._outage = self._outage, True
         if not is_known:
             logger.exception(
@@ -232,110 +324,98 @@ class Feed:
                 " STALE_IF_ERROR."
             )
 
-    def _read(self, started: float) -> float:
-        """Learn what is new; return when the database was asked last."""
-        from ..models.tables import Revocation
+    def _age(self) -> float:
+        return monotonic() - self._asked_at
 
-        entries = Revocation.objects.using(router.db_for_write(Revocation))
-        if self._watermark is None:
-            # With no entry at all the next poll reads from the beginning again: empty as well.
-            asked_at = self._load_all(entries.in_force().order_by("pk"))
-            self._next_long_look = started + _LONG_LOOK_BACK_EVERY
-            return asked_at
-        long_look = started >= self._next_long_look
-        since = self._watermark - (_LONG_LOOK_BACK if long_look else _LOOK_BACK)
-        # Nearly all that a look back finds is known already.
-        found = read_moments(entries.filter(created_at__gte=since))
-        new = [pk for pk, _ in found - self._known]
-        for start in range(0, len(new), _MOST_IDS):
-            self._take(read_lines(entries.filter(pk__in=new[start : start + _MOST_IDS])))
-        # Not before all were read: a poll that breaks off is to begin where it began.
-        if long_look:
-            self._known = found
-        else:
-            self._known |= found
-        if found:
-            newest = max(moment for _, moment in found)
-            self._watermark = max(self._watermark, to_stored(newest))
-        if long_look:
-            self._next_long_look = started + _LONG_LOOK_BACK_EVERY
-            self._purge()
-        return started
+    def _check_age(self, config: Config) -> None:
+        """Raise where the last answer is too old to be trusted: never a silent pass."""
+        if not self._learning.complete and not self._outage:
+            return  # each session is looked up
+        if self._age() <= (config.revocation_poll or 0.0) + config.stale_if_error:
+            return
+        if not self._outage and reads_old_snapshot(current_alias()):
+            return  # as old as what this transaction sees anyway
+        never = "" if self._asked_at > 0 else " Run `manage.py migrate` if it has no table."
+        raise FeedUnavailable(
+            f"The revocation feed could not be read for longer than STALE_IF_ERROR.{never}"
+        )
 
-    def _load_all(self, entries: Any) -> float:
-        """Load all that is in force, in batches: at start-up there may be many.
+    # --- learning --------------------------------------------------------------------------------
 
-        Returns when the last batch was asked for: the first may have been long before.
-        """
-        last, newest = 0, []
-        known: set[tuple[int, Moment]] = set()
-        recent = time.time() - _LONG_LOOK_BACK.total_seconds()
-        while True:
-            asked_at = time.time()
-            lines = read_lines(entries.filter(pk__gt=last)[:_BATCH])
-            self._take(lines)
-            known.update((line.pk, line.moment) for line in lines if line.created_at >= recent)
-            newest += [max(line.moment for line in lines)] if lines else []
-            if len(lines) < _BATCH:
-                break
-            last = lines[-1].pk
-        self._known = known
-        if newest:
-            self._watermark = to_stored(max(newest))
-        return asked_at
+    def add(self, entry: Entry) -> None:
+        """Remember what this process has ended itself, before it reads so."""
+        if entry.kind != SESSION:
+            values = (entry.epoch, entry.before, entry.keep_sid, entry.reason, entry.expires_at)
+            self._learning.memory.put([Line(0, entry.kind, entry.name, *values, 0.0)])
+            return
+        epoch = FOR_GOOD if entry.epoch is None else entry.epoch
+        with self._changing:
+            known = self._own.get(entry.name, (epoch, 0.0))
+            self._own[entry.name] = max(epoch, known[0]), max(entry.expires_at, known[1])
+        self._note(entry.name, entry.reason)
 
-    def _take(self, lines: list[Line]) -> None:
-        long_ago = time.time() - _RECENT
-        sessions = []
-        for line in lines:
-            if line.created_at < long_ago and line.subject.startswith("s:"):
-                sessions.append((line.subject[2:], line.expires_at))
-            else:
-                self.add(
-                    line.subject,
-                    line.expires_at,
-                    before=line.before,
-                    keep_sid=line.keep_sid,
-                    ended_at=line.created_at,
-                    moved=line.reason == MOVED,
-                )
-        with self._memory:
-            known = self._sessions
-            for sid, end in sessions:
-                if end > known.get(sid, 0.0):
-                    known[sid] = end
+    def _note(self, name: str, reason: str) -> None:
+        self._recent[name] = time.time() + _RECENT, reason == MOVED
 
-    def _purge(self) -> None:
-        """Forget what no living token can need, at most every quarter of an hour."""
+    def _forget_own(self, line: Line) -> None:
+        """An end of this process's own has been read: now the memory knows it."""
+        with self._changing:
+            own = self._own.get(line.name)
+            if own is not None and own[0] <= _epoch(line):
+                del self._own[line.name]
+
+    def _forget_old(self) -> None:
         at = time.time()
-        if at < self._next_purge:
-            return
-        self._next_purge = at + 900.0
-        with self._memory:
-            self._purge_sessions(at)
+        with self._changing:
+            self._own = {sid: own for sid, own in self._own.items() if own[1] > at}
             self._recent = {sid: value for sid, value in self._recent.items() if value[0] > at}
-            living = {
-                pk: {entry: end for entry, end in entries.items() if end > at}
-                for pk, entries in self._users.items()
-            }
-            self._users = {pk: entries for pk, entries in living.items() if entries}
 
-    def _purge_sessions(self, at: float) -> None:
-        """Take out what is over; where that is most, make a new dictionary: one never shrinks."""
-        over = [sid for sid, end in self._sessions.items() if end <= at]
-        if len(over) > len(self._sessions) // 2:
-            self._sessions = {sid: end for sid, end in self._sessions.items() if end > at}
-            return
-        for sid in over:
-            del self._sessions[sid]
+
+def _epoch(line: Line) -> int:
+    return FOR_GOOD if line.epoch is None else line.epoch
+
+
+def pending_keys() -> set[int]:
+    """Return the keys that this thread's transaction sees and nobody else."""
+    return {pk for announcement in pending(current_alias()) for pk in announcement.pks}
+
+
+def _is_owed(using: str, connection: Any) -> bool:
+    """Tell whether this thread has a connection that others may be waiting for."""
+    if connection.connection is None:
+        return False
+    return in_transaction(using) or bool(connection.settings_dict["OPTIONS"].get("pool"))
 
 
 def _interval() -> float:
     return get_config().revocation_poll or 0.0
 
 
-feed = Feed()
+_feeds: dict[str, Feed] = {}
+
+
+def get_feed() -> Feed:
+    """Return the feed of the place where this thread's sessions live."""
+    place = current_place()
+    feed = _feeds.get(place)
+    # setdefault() is atomic: two threads get the same one.
+    return _feeds.setdefault(place, Feed(place)) if feed is None else feed
+
+
+def load() -> None:
+    """Read the feed of this place, now: see Feed.load()."""
+    get_feed().load()
+
+
+def forget() -> None:
+    """Be a process that has just begun: for tests."""
+    _feeds.clear()
+
+
+def _unlock() -> None:
+    for feed in list(_feeds.values()):
+        feed.unlock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=feed.unlock)
+    os.register_at_fork(after_in_child=_unlock)

@@ -2,74 +2,110 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
 from typing import Any, NamedTuple
 
-from django.db import connections
-from django.db.models import Field, Func
+from django.db.models import Count
 
-from ..models.times import to_datetime
+from .entries import SESSION, Line
 
-# Unix time of a column that holds UTC, in the words of each database.
-_UNIX_TIME = {
-    "postgresql": "EXTRACT(EPOCH FROM %(expressions)s)::float8",
-    "mysql": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', %(expressions)s) / 1e6",
-    "sqlite": "((julianday(%(expressions)s) - 2440587.5) * 86400)",
-}
+# A line by its key and the moment it was made: after a failover keys are given out again.
+Key = tuple[int, float]
 
-# When an entry was made, by the database's clock: Unix time where that is clear, else as it says.
-Moment = float | datetime
+# SQLite takes no more than 999 parameters where it is old.
+_MOST_IDS = 500
+PAGE = 10_000
 
 
-class Line(NamedTuple):
-    """A row of Revocation; times are Unix times."""
+class Page(NamedTuple):
+    """Some lines in the order of their keys: sessions (sid, epoch, end), and the others whole."""
 
-    pk: int
-    subject: str
-    before: float | None
-    keep_sid: str
-    reason: str
-    expires_at: float
-    created_at: float
-    moment: Moment
+    sessions: list[tuple[str, int | None, float]]
+    others: list[Line]
+    last: int
 
 
-def read_lines(entries: Any) -> list[Line]:
-    """Return the lines of a queryset.
+def table() -> Any:
+    """Return a queryset of all lines, on the database that this thread's place has."""
+    from ..models.tables import Revocation
 
-    The database counts the seconds, where its times are UTC: to make two datetimes of each line
-    takes three times as long as all the rest.
+    return Revocation.objects.all()
+
+
+def keys_above(key: int) -> set[Key]:
+    return set(table().filter(pk__gt=key).values_list("pk", "created_at"))
+
+
+def newest_keys(count: int) -> list[Key]:
+    """Return the keys of the newest lines, the newest first."""
+    return list(table().order_by("-pk").values_list("pk", "created_at")[:count])
+
+
+def lines_of(pks: list[int]) -> list[Line]:
+    """Return the lines with these keys, in parts."""
+    found: list[Line] = []
+    for start in range(0, len(pks), _MOST_IDS):
+        part = pks[start : start + _MOST_IDS]
+        rows = table().filter(pk__in=part).values_list(*Line._fields)
+        found += map(Line._make, rows)
+    return found
+
+
+def lines_named(*names: str) -> list[Line]:
+    """Return what is in force under just these names, whatever a collation takes for equal."""
+    rows = table().in_force().filter(name__in=set(names)).values_list(*Line._fields)
+    return [line for line in map(Line._make, rows) if line.name in names]
+
+
+def lines_above(key: int) -> list[Line]:
+    """Return the lines above a key, the expired as well: a poll would find their keys."""
+    return list(map(Line._make, table().filter(pk__gt=key).values_list(*Line._fields)))
+
+
+def page_between(key: int, up_to: int) -> Page:
+    """Return the next lines in force above a key.
+
+    In as few columns as may be: to read a million lines is the work of their values.
     """
-    *columns, expires_at, created_at, _ = Line._fields
-    ends, begins = _unix_time(entries, expires_at), _unix_time(entries, created_at)
-    if ends is None or begins is None:
-        rows = entries.values_list(*columns, expires_at, created_at)
-        return [
-            Line._make([*row[:-2], row[-2].timestamp(), row[-1].timestamp(), row[-1]])
-            for row in rows
-        ]
-    rows = entries.values_list(*columns, ends, begins)
-    return [Line._make([*row, row[-1]]) for row in rows]
+    lines = table().in_force().filter(pk__gt=key, pk__lte=up_to).order_by("pk")
+    rows = list(lines.values_list("pk", "kind", "name", "epoch", "expires_at")[:PAGE])
+    others = [row[0] for row in rows if row[1] != SESSION]
+    return Page(
+        [row[2:] for row in rows if row[1] == SESSION],
+        lines_of(others) if others else [],
+        rows[-1][0] if len(rows) == PAGE else up_to,
+    )
 
 
-def read_moments(entries: Any) -> set[tuple[int, Moment]]:
-    """Return the key and the moment of each line of a queryset.
+def counts_after(moment: int, up_to: int, but: set[int]) -> tuple[int, int]:
+    """Return how many lines of sessions, and how many others, end after a moment.
 
-    Both, as a key does not name one entry for ever: SQLite gives it out again after a rollback.
+    Arguments: `moment` is in whole seconds since 1970; of keys `up_to` one, leaving out `but`.
     """
-    moment = _unix_time(entries, "created_at") or "created_at"
-    return set(entries.values_list("pk", moment))
+    lines = table().filter(expires_at__gt=moment, pk__lte=up_to)
+    if but:
+        lines = lines.exclude(pk__in=but)
+    found = dict(lines.order_by().values_list("kind").annotate(Count("pk")))
+    sessions = found.pop(SESSION, 0)
+    return sessions, sum(found.values())
 
 
-def to_stored(moment: Moment) -> datetime:
-    """Return a moment as the column created_at holds it."""
-    return moment if isinstance(moment, datetime) else to_datetime(moment)
+def write_again(lines: list[Line]) -> None:
+    """Insert lines that the database has lost, under new keys."""
+    from ..models.tables import Revocation
+
+    now = time.time()
+    names = [name for name in Line._fields if name not in ("pk", "created_at")]
+    instances = [
+        Revocation(**{name: getattr(line, name) for name in names})
+        for line in lines
+        if line.expires_at > now
+    ]
+    Revocation.objects.bulk_create(instances, batch_size=_MOST_IDS // 10)
 
 
-def _unix_time(entries: Any, column: str) -> Func | None:
-    """Return the Unix time of a column as an expression; None where times are not kept in UTC."""
-    connection = connections[entries.db]
-    template = _UNIX_TIME.get(connection.vendor)
-    if template is None or connection.timezone != UTC:  # None where USE_TZ is off
-        return None
-    return Func(column, template=template, output_field=Field())
+def delete(pks: set[int]) -> None:
+    """Delete lines whose place newer ones have taken."""
+    keys = sorted(pks)
+    for start in range(0, len(keys), _MOST_IDS):
+        table().filter(pk__in=keys[start : start + _MOST_IDS])._raw_delete(table().db)

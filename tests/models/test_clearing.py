@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core import mail
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -21,7 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_jwtsession.backends.db import SessionStore
-from django_jwtsession.models import Session
+from django_jwtsession.models import Revocation, Session
 from django_jwtsession.models import clearing as cleanup
 
 from ..conftest import ENGINES, Visit, cookie
@@ -41,7 +40,7 @@ def make_rows(expired: int, living: int = 0) -> None:
 @pytest.fixture
 def outside_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a site: not in Django's test environment, and no login has cleared before."""
-    monkeypatch.delattr(mail, "outbox")
+    monkeypatch.setattr(cleanup, "in_test_environment", lambda: False)
     monkeypatch.setattr(cleanup, "_next_at_login", 0.0)
     monkeypatch.setattr(cleanup, "_reached", {})
 
@@ -312,3 +311,14 @@ def test_failure_to_clear_never_fails_the_login(
     records = [r for r in caplog.records if r.name == "django_jwtsession"]
     assert len(records) == 1
     assert cookie(client) not in records[0].getMessage()
+
+
+def test_newest_line_of_the_feed_is_never_cleared(db_engine: None) -> None:
+    """By its key processes see that the table is still the one that they have read."""
+    for number in range(3):
+        Revocation.objects.create(kind="s", name=f"{number}", expires_at=1.0)
+    call_command("clearsessions")
+    assert [line.name for line in Revocation.objects.all()] == ["2"]
+    Revocation.objects.create(kind="s", name="3", expires_at=1.0)
+    call_command("clearsessions")
+    assert [line.name for line in Revocation.objects.all()] == ["3"]

@@ -2,105 +2,109 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import OperationalError, connection
-from django.utils import timezone
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from django_jwtsession.models import Revocation
 from django_jwtsession.revocation import feed as feed_module
-from django_jwtsession.revocation.feed import MOVED, Feed, FeedUnavailable
+from django_jwtsession.revocation import learning, reader
+from django_jwtsession.revocation.entries import Entry
+from django_jwtsession.revocation.feed import Feed, FeedUnavailable
 
-pytestmark = pytest.mark.django_db
+from .conftest import Line
 
-
-@pytest.fixture(autouse=True)
-def _outside_the_test_environment(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
-    monkeypatch.setattr(feed_module, "in_test_environment", lambda: False)
-
-
-def entry(subject: str, *, age: float = 0, lives: float = 3600, **kwargs: Any) -> Revocation:
-    now = timezone.now()
-    return Revocation.objects.create(
-        subject=subject,
-        created_at=now - timedelta(seconds=age),
-        expires_at=now + timedelta(seconds=lives),
-        **kwargs,
-    )
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("polling")]
 
 
-def revoked(feed: Feed, sid: str) -> bool:
+def ended(feed: Feed, sid: str) -> bool:
     feed.refresh()
-    return feed.revoked(sid, None, None)
+    return feed.is_ended(sid)
 
 
-def test_entries_in_force_are_known_after_the_first_question() -> None:
-    entry("s:one", age=86400)
-    entry("s:over", lives=-1)
+@pytest.fixture
+def feed() -> Feed:
+    """A feed that has read a table with nothing in it."""
     feed = Feed()
-    assert revoked(feed, "one")
-    assert not revoked(feed, "over")
-    assert not revoked(feed, "two")
+    feed.refresh()
+    return feed
 
 
-def test_start_up_loads_in_batches(
-    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+# --- what an answer says --------------------------------------------------------------------------
+
+
+def test_lines_in_force_are_known_after_the_first_question(line: Line) -> None:
+    line("one", age=86400)
+    line("over", lives=-1)
+    feed = Feed()
+    assert ended(feed, "one")
+    assert not ended(feed, "two")
+
+
+def test_epochs_up_to_the_one_named_are_ended_and_later_ones_are_not(line: Line) -> None:
+    line("one", epoch=1000)
+    line("one", epoch=3000)
+    line("one", epoch=2000)
+    line("gone", epoch=5)
+    line("gone")
+    feed = Feed()
+    feed.refresh()
+    assert feed.end_of("one") == 3000
+    assert [feed.is_ended("one", epoch) for epoch in (999, 3000, 3001)] == [True, True, False]
+    assert feed.end_of("gone") == math.inf
+    assert feed.end_of("living") is None
+
+
+def test_all_sessions_of_a_user_from_before_except_one(line: Line) -> None:
+    line("7", kind="u", before=100.5, keep_sid="kept")
+    feed = Feed()
+    feed.refresh()
+    assert feed.revoked("sid", "7", 100.499)
+    assert not feed.revoked("sid", "7", 100.5)
+    assert not feed.revoked("kept", "7", 1.0)
+    assert not feed.revoked("sid", "8", 1.0)
+    assert not feed.revoked("sid", None, None)
+
+
+def test_two_entries_of_one_user_that_keep_different_sessions_both_hold(line: Line) -> None:
+    line("7", kind="u", before=100.0, keep_sid="a")
+    line("7", kind="u", before=200.0, keep_sid="b")
+    feed = Feed()
+    feed.refresh()
+    assert feed.revoked("a", "7", 50.0)
+    assert feed.revoked("b", "7", 50.0)
+    assert not feed.revoked("b", "7", 150.0)
+
+
+def test_user_whose_key_is_an_asterisk_is_not_everyone(line: Line) -> None:
+    line("*", kind="u", before=100.0)
+    feed = Feed()
+    feed.refresh()
+    assert feed.revoked("sid", "*", 50.0)
+    assert not feed.revoked("sid", "7", 50.0)
+
+
+def test_end_of_everyone_is_the_end_of_each(line: Line) -> None:
+    line("", kind="e", before=100.0)
+    feed = Feed()
+    feed.refresh()
+    assert feed.revoked("sid", "7", 50.0)
+    assert feed.ended_before("8") == 100.0
+    assert not feed.revoked("sid", "7", 100.0)
+
+
+# --- when it is asked -----------------------------------------------------------------------------
+
+
+def test_database_is_asked_once_an_interval(
+    clock: Any, line: Line, django_assert_num_queries: Any
 ) -> None:
-    monkeypatch.setattr(feed_module, "_BATCH", 2)
-    for number in range(5):
-        entry(f"s:{number}", age=number)
-    feed = Feed()
-    with django_assert_num_queries(3):
-        feed.refresh()
-    assert all(feed.revoked(str(number), None, None) for number in range(5))
-
-
-def test_first_load_may_take_longer_than_an_answer_is_good_for(
-    monkeypatch: pytest.MonkeyPatch, clock: Any
-) -> None:
-    monkeypatch.setattr(feed_module, "_BATCH", 2)
-    for number in range(5):
-        entry(f"s:{number}")
-    lines = feed_module.read_lines
-
-    def slowly(entries: Any) -> Any:
-        clock.shift(50)
-        return lines(entries)
-
-    monkeypatch.setattr(feed_module, "read_lines", slowly)
-    feed = Feed()
-    assert revoked(feed, "4")
-    assert feed._age() == 50  # of the last batch, not of the first
-
-
-def test_start_up_that_broke_off_begins_again(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
-    monkeypatch.setattr(feed_module, "_BATCH", 2)
-    for number in range(4):
-        entry(f"s:{number}")
-    feed, read = Feed(), feed_module.read_lines
-    answers = iter([read, None])
-
-    def breaks_off(entries: Any) -> Any:
-        answer = next(answers)
-        if answer is None:
-            raise OperationalError("out of reach")
-        return answer(entries)
-
-    monkeypatch.setattr(feed_module, "read_lines", breaks_off)
-    with pytest.raises(FeedUnavailable):
-        feed.refresh()
-    monkeypatch.setattr(feed_module, "read_lines", read)
-    clock.shift(1)
-    assert revoked(feed, "3")
-
-
-def test_database_is_asked_once_an_interval(clock: Any, django_assert_num_queries: Any) -> None:
-    entry("s:one")
+    line("one")
     feed = Feed()
     feed.refresh()
     with django_assert_num_queries(0):
@@ -111,230 +115,319 @@ def test_database_is_asked_once_an_interval(clock: Any, django_assert_num_querie
         feed.refresh()
 
 
-def test_poll_reads_an_entry_once(clock: Any, django_assert_num_queries: Any) -> None:
-    entry("s:first")
-    feed = Feed()
-    feed.refresh()
-    entry("s:one")
-    for wait, queries in ((1, 2), (1, 1), (61, 1), (1, 1)):
-        clock.shift(wait)
+def test_poll_reads_a_line_once(
+    feed: Feed, clock: Any, line: Line, django_assert_num_queries: Any
+) -> None:
+    line("one")
+    for queries in (2, 1, 1):
+        clock.shift(1)
         with django_assert_num_queries(queries):
             feed.refresh()
-    assert feed.revoked("one", None, None)
+    assert feed.is_ended("one")
 
 
-def test_many_new_entries_are_read_in_parts(
-    monkeypatch: pytest.MonkeyPatch, clock: Any, django_assert_num_queries: Any
-) -> None:
-    monkeypatch.setattr(feed_module, "_MOST_IDS", 2)
-    entry("s:first")
-    feed = Feed()
-    feed.refresh()
-    for number in range(5):
-        entry(f"s:{number}")
+def test_new_line_is_known_within_the_interval(feed: Feed, clock: Any, line: Line) -> None:
+    line("one")
+    assert not ended(feed, "one")
     clock.shift(1)
-    with django_assert_num_queries(4):
+    assert ended(feed, "one")
+
+
+def test_intervals_of_processes_spread(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
+    monkeypatch.setattr(feed_module, "_SHORTEST_INTERVAL", 0.85)
+    feeds = [Feed() for _ in range(20)]
+    for feed in feeds:
         feed.refresh()
-    assert all(feed.revoked(str(number), None, None) for number in range(5))
+    intervals = {feed._next_ask - feed._asked_at for feed in feeds}
+    assert len(intervals) > 10
+    assert all(0.85 <= interval <= 1 for interval in intervals)
 
 
-def test_entry_that_becomes_visible_late_is_read(clock: Any) -> None:
-    """It was written before others that were read, and committed after them."""
-    entry("s:known", age=1)
-    feed = Feed()
-    feed.refresh()
-    for age in (9, 14 * 60):
-        entry(f"s:{age}", age=age)
+def test_clock_that_is_set_back_silences_nothing(
+    feed: Feed, clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process's own clock counts seconds; the other may say what it likes."""
+    now = time.time()
+    monkeypatch.setattr(feed_module, "monotonic", lambda: now + 1)
+    clock.shift(-3600)
+    line("one", lives=7200)
+    assert ended(feed, "one")
+
+
+# --- what comes late, and what is lost ------------------------------------------------------------
+
+
+def test_line_that_becomes_visible_late_is_read(feed: Feed, clock: Any, line: Line) -> None:
+    """Its key is older than those that were read: its transaction committed after theirs."""
+    late = line("late", age=12)
+    keys = range(late.pk + 1, late.pk + 200)
+    Revocation.objects.filter(pk=late.pk).delete()
+    for key in keys:
+        line(f"{key}", pk=key)
     clock.shift(1)
-    assert revoked(feed, "9")
-    assert not revoked(feed, "840")
+    feed.refresh()
+    line("late", pk=late.pk)
+    for seconds, known in ((9, True), (0, True)):
+        clock.shift(seconds)
+        assert ended(feed, "late") is known
+
+
+def test_line_whose_transaction_took_sixteen_minutes_is_learnt(
+    feed: Feed, clock: Any, line: Line
+) -> None:
+    """Whatever its age: by the count of the lines, once a minute."""
+    late = line("late", lives=86400)
+    Revocation.objects.filter(pk=late.pk).delete()
+    for minute in range(17):
+        for number in range(20):
+            line(f"{minute}-{number}", lives=86400)
+        clock.shift(60)
+        feed.refresh()
+    line("late", pk=late.pk, age=17 * 60, lives=86400)
+    for _ in range(3):
+        clock.shift(61)
+        feed.refresh()
+    assert ended(feed, "late")
+
+
+def test_slow_transaction_writes_its_lines_again(
+    feed: Feed, clock: Any, transactional_db: None
+) -> None:
+    from django_jwtsession.revocation.ending import publish
+
+    with transaction.atomic():
+        publish([Entry("s", "slow", time.time() + 3600, "test")])
+        clock.shift(6)
+    assert Revocation.objects.filter(name="slow").count() == 2
+    with transaction.atomic():
+        publish([Entry("s", "fast", time.time() + 3600, "test")])
+    assert Revocation.objects.filter(name="fast").count() == 1
+
+
+def test_what_the_database_has_lost_is_written_again(
+    feed: Feed, clock: Any, line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    line("kept", lives=86400)
+    clock.shift(1)
+    feed.refresh()
+    lost = line("lost", lives=86400, epoch=17)
+    clock.shift(1)
+    feed.refresh()
+    Revocation.objects.filter(pk=lost.pk).delete()  # a standby that had not seen it took over
     clock.shift(61)
-    assert revoked(feed, "840")
+    feed.refresh()
+    assert Revocation.objects.get(name="lost").epoch == 17
+    other = Feed()
+    other.refresh()
+    assert other.end_of("lost") == 17
+    assert "lost 1 ends" in caplog.text
+
+
+def test_what_another_process_has_written_again_is_not_written_twice(
+    feed: Feed, clock: Any, line: Line
+) -> None:
+    lost = line("lost", lives=86400)
+    clock.shift(1)
+    feed.refresh()
+    Revocation.objects.filter(pk=lost.pk).delete()
+    line("lost", lives=86400)
+    clock.shift(61)
+    feed.refresh()
+    assert Revocation.objects.filter(name="lost").count() == 1
+
+
+def test_restored_backup_is_read_from_the_beginning(feed: Feed, clock: Any, line: Line) -> None:
+    """The newest key went back: what comes now has keys that were read already."""
+    for number in range(100):
+        line(f"{number}", lives=86400)
+    clock.shift(1)
+    feed.refresh()
+    clock.shift(1000)
+    feed.refresh()
+    first = Revocation.objects.earliest("pk").pk
+    Revocation.objects.filter(pk__gt=first).delete()
+    line("after the restore", pk=first + 1, lives=86400)
+    for _ in range(2):
+        clock.shift(61)
+        feed.refresh()
+    assert ended(feed, "after the restore")
 
 
 def test_poll_that_breaks_off_begins_where_it_began(
-    monkeypatch: pytest.MonkeyPatch, clock: Any
+    feed: Feed, monkeypatch: pytest.MonkeyPatch, clock: Any, line: Line
 ) -> None:
-    monkeypatch.setattr(feed_module, "_MOST_IDS", 1)
-    entry("s:first", age=3600)
-    feed, read = Feed(), feed_module.read_lines
-    feed.refresh()
-    for number in range(4):
-        entry(f"s:{number}", age=number * 20)
-    for answers in range(4):
-        left = iter(range(answers))
+    line("one")
 
-        def breaks_off(entries: Any, left: Any = left) -> Any:
-            if next(left, None) is None:
-                raise OperationalError("out of reach")
-            return read(entries)
+    def breaks_off(pks: list[int]) -> Any:
+        raise OperationalError("out of reach")
 
-        monkeypatch.setattr(feed_module, "read_lines", breaks_off)
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "lines_of", breaks_off)
         clock.shift(1)
         feed.refresh()
-    monkeypatch.setattr(feed_module, "read_lines", read)
     clock.shift(1)
-    assert all(revoked(feed, str(number)) for number in range(4))
+    assert ended(feed, "one")
 
 
-def test_key_that_comes_back_after_a_rollback_is_another_entry(clock: Any) -> None:
-    """As on SQLite: an entry that this process read in its own transaction was undone."""
-    entry("s:first")
-    feed = Feed()
-    feed.refresh()
-    undone = entry("s:undone")
+def test_key_that_is_given_out_again_is_another_line(feed: Feed, clock: Any, line: Line) -> None:
+    """As after a failover."""
+    undone = line("undone")
     clock.shift(1)
     feed.refresh()
     Revocation.objects.all().delete()
-    entry("s:stolen", pk=undone.pk)
+    line("other", pk=undone.pk)
     clock.shift(1)
-    assert revoked(feed, "stolen")
+    assert ended(feed, "other")
 
 
-def test_hour_that_a_clock_leaves_out_does_not_deafen(settings: Any, clock: Any) -> None:
-    """Without USE_TZ a database keeps UTC all the same, and has times that the zone has not."""
-    settings.USE_TZ = False
-    settings.TIME_ZONE = "Europe/Berlin"
-    clock.move_to(datetime(2026, 3, 29, 2, 30, tzinfo=UTC).timestamp())
-
-    def ended(sid: str) -> None:
-        now = datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
-        Revocation.objects.create(
-            subject=f"s:{sid}", created_at=now, expires_at=now + timedelta(days=1)
-        )
-
-    ended("one")
-    feed = Feed()
-    assert revoked(feed, "one")
-    clock.shift(60)
-    ended("two")
-    clock.shift(1)
-    assert revoked(feed, "two")
-
-
-def test_new_entry_is_known_within_the_interval(clock: Any) -> None:
-    feed = Feed()
-    assert not revoked(feed, "one")
-    entry("s:one")
-    assert not revoked(feed, "one")
-    clock.shift(1)
-    assert revoked(feed, "one")
-
-
-@pytest.mark.parametrize(("late", "after"), [(9, 1), (600, 61)])
-def test_entry_that_became_visible_late_is_found(late: float, after: float, clock: Any) -> None:
-    entry("s:newest")
-    feed = Feed()
-    feed.refresh()
-    entry("s:late", age=late)
-    clock.shift(after)
-    assert revoked(feed, "late")
-
-
-def test_all_sessions_of_a_user_from_before_except_one() -> None:
-    entry("u:7", before=100.5, keep_sid="kept")
-    feed = Feed()
-    feed.refresh()
-    assert feed.revoked("sid", "7", 100.499)
-    assert not feed.revoked("sid", "7", 100.5)
-    assert not feed.revoked("kept", "7", 1.0)
-    assert not feed.revoked("sid", "8", 1.0)
-    assert not feed.revoked("sid", None, None)
-
-
-def test_two_entries_of_one_user_both_hold() -> None:
-    entry("u:7", before=100.0, keep_sid="a")
-    entry("u:7", before=200.0, keep_sid="b")
-    feed = Feed()
-    feed.refresh()
-    assert feed.revoked("a", "7", 50.0)
-    assert feed.revoked("b", "7", 50.0)
-    assert not feed.revoked("b", "7", 150.0)
-
-
-def test_moved_session_is_known_as_moved_for_a_minute(clock: Any) -> None:
-    entry("s:one", reason=MOVED)
-    feed = Feed()
-    feed.refresh()
-    assert feed.moved("one")
-    clock.shift(61)
-    assert not feed.moved("one")
-
-
-def test_expired_entries_are_forgotten(clock: Any) -> None:
-    entry("s:one", lives=10)
-    entry("u:1", before=1.0, lives=10)
-    entry("s:newest", lives=86400)
-    feed = Feed()
-    feed.refresh()
-    clock.shift(3600)
-    Revocation.objects.filter(subject__in=["s:one", "u:1"]).delete()
-    feed.refresh()
-    assert not feed.revoked("one", None, None)
-    assert not feed._users
-    assert feed.revoked("newest", None, None)
-
-
-@pytest.mark.parametrize("over", [1, 3], ids=["few", "most"])
-def test_what_is_over_is_taken_out_whatever_its_part(clock: Any, over: int) -> None:
-    ended = [entry(f"s:over{number}", age=7200, lives=10).subject[2:] for number in range(over)]
-    living = [entry(f"s:{number}", lives=86400).subject[2:] for number in range(2)]
-    feed = Feed()
-    feed.refresh()
-    assert feed._sessions.keys() == {*ended, *living}
-    clock.shift(3600)
-    feed.refresh()
-    assert feed._sessions.keys() == set(living)
-
-
-def test_longest_of_a_sessions_entries_counts(clock: Any) -> None:
-    entry("s:one", age=7200, lives=86400)
-    entry("s:one", age=7200, lives=10)
-    entry("s:newest")
-    feed = Feed()
-    feed.refresh()
-    clock.shift(3600)
-    assert revoked(feed, "one")
-
-
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", None])
-def test_times_are_those_of_the_row_whatever_zone_the_database_keeps(
-    zone: str | None, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if zone is None:
-        settings.USE_TZ = False
-        settings.TIME_ZONE = "America/New_York"
-    elif zone != "UTC":
-        if connection.vendor == "postgresql":
-            pytest.skip("keeps moments, whatever the zone")
-        monkeypatch.setattr(connection, "timezone", ZoneInfo(zone))
-    made = entry("s:one", age=7200.25)
-    made.refresh_from_db()
-    [line] = feed_module.read_lines(Revocation.objects.all())
-    assert line.created_at == pytest.approx(made.created_at.timestamp(), abs=0.002)
-    assert line.expires_at == pytest.approx(made.expires_at.timestamp(), abs=0.002)
-    assert line.expires_at == pytest.approx(time.time() + 3600, abs=5)
+# --- a table with many lines ----------------------------------------------------------------------
 
 
 @pytest.fixture
-def outage(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def fail(*args: Any) -> None:
+def many(monkeypatch: pytest.MonkeyPatch, line: Line) -> None:
+    """A hundred lines, of which a request reads ten."""
+    monkeypatch.setattr(reader, "PAGE", 10)
+    monkeypatch.setattr(learning, "_NEWEST", 5)
+    for number in range(100):
+        line(f"{number}", age=86400, lives=86400)
+    line("7", kind="u", before=100.0, age=86400)
+    for number in range(100, 110):
+        line(f"{number}", age=86400, lives=86400)
+
+
+def test_process_serves_before_all_is_read(many: None) -> None:
+    """Until then a token is looked up by a query."""
+    feed = Feed()
+    feed.refresh()
+    assert not feed._learning.complete
+    assert feed.is_ended("99")
+    assert not feed.is_ended("living")
+    assert feed.revoked("sid", "7", 50.0)
+    assert feed.ended_before("7") == 100.0
+    for _ in range(10):
+        feed.refresh()
+    assert feed._learning.complete
+    assert all(feed.is_ended(str(number)) for number in range(110))
+    assert feed.revoked("sid", "7", 50.0)
+    assert feed.count() == 111
+
+
+def test_load_reads_all_at_once(many: None, django_assert_num_queries: Any) -> None:
+    feed = Feed()
+    feed.load()
+    with django_assert_num_queries(0):
+        feed.refresh()
+        assert feed.is_ended("99")
+
+
+def test_load_leaves_no_connection_that_a_fork_would_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed: list[bool] = []
+    fake = SimpleNamespace(
+        connection=None, in_atomic_block=False, close=lambda: closed.append(True), vendor="fake"
+    )
+    feed = Feed()
+    with monkeypatch.context() as patch:
+        patch.setattr(feed_module, "connections", {"default": fake})
+        feed.load()
+        fake.connection = "open before"
+        feed.load()
+    assert closed == [True]
+
+
+def test_nothing_is_counted_twice_by_a_load_during_which_lines_come(
+    many: None, line: Line, clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = Feed()
+    feed.refresh()
+    line("new", lives=86400)
+    while not feed._learning.complete:
+        feed.refresh()
+    for _ in range(3):
+        clock.shift(61)
+        feed.refresh()
+    assert feed.is_ended("new")
+    assert feed.count() == 112
+    assert "read again" not in caplog.text
+
+
+def test_load_that_broke_off_goes_on(
+    many: None, monkeypatch: pytest.MonkeyPatch, clock: Any
+) -> None:
+    feed = Feed()
+    feed.refresh()
+
+    def breaks_off(*args: Any) -> Any:
         raise OperationalError("out of reach")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "page_between", breaks_off)
+        feed.refresh()
+    clock.shift(1)
+    feed.load()
+    assert feed.count() == 111
+
+
+# --- forgetting -----------------------------------------------------------------------------------
+
+
+def test_expired_lines_are_forgotten(feed: Feed, clock: Any, line: Line) -> None:
+    line("one", lives=10)
+    line("1", kind="u", before=1.0, lives=10)
+    line("newest", lives=86400)
+    clock.shift(1)
+    feed.refresh()
+    assert feed.count() == 3
+    clock.shift(3600)
+    Revocation.objects.exclude(name="newest").delete()
+    for _ in range(learning._PARTS):
+        clock.shift(61)
+        feed.refresh()
+    assert feed.count() == 1
+    assert feed.is_ended("newest")
+
+
+def test_one_user_who_ends_the_others_again_and_again_is_one_line(
+    feed: Feed, clock: Any, user: Any
+) -> None:
+    from django_jwtsession.revocation.ending import revoke_user_sessions
+
+    for _ in range(20):
+        revoke_user_sessions(user, keep="A" * 22)
+        clock.shift(1)
+        feed.refresh()
+    assert Revocation.objects.count() == 1
+    assert feed.count() == 1
+    other = Feed()
+    other.refresh()
+    assert other.count() == 1
+
+
+# --- without an answer ----------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[OperationalError, InterfaceError])
+def outage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The database is out of reach; a driver has two words for it."""
+
+    def fail(*args: Any) -> None:
+        raise request.param("out of reach")
 
     return lambda feed: monkeypatch.setattr(feed, "_read", fail)
 
 
 def test_known_entries_hold_for_stale_if_error_and_then_it_is_an_error(
-    outage: Any, clock: Any, caplog: pytest.LogCaptureFixture
+    outage: Any, clock: Any, line: Line, caplog: pytest.LogCaptureFixture
 ) -> None:
+    line("one")
     feed = Feed()
-    entry("s:one")
     feed.refresh()
     outage(feed)
     for _ in range(60):
         clock.shift(1)
         feed.refresh()
-    assert feed.revoked("one", None, None)
+    assert feed.is_ended("one")
     clock.shift(2)
     with pytest.raises(FeedUnavailable):
         feed.refresh()
@@ -367,18 +460,20 @@ def test_outage_that_two_threads_find_is_one_record(monkeypatch: pytest.MonkeyPa
     assert len(records) == 50
 
 
-def test_feed_recovers_by_itself(outage: Any, clock: Any, monkeypatch: Any) -> None:
-    feed = Feed()
-    feed.refresh()
-    outage(feed)
-    clock.shift(100)
-    with pytest.raises(FeedUnavailable):
-        feed.refresh()
-    monkeypatch.undo()
-    monkeypatch.setattr(feed_module, "in_test_environment", lambda: False)
-    entry("s:one")
+def test_feed_recovers_by_itself(
+    feed: Feed, clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise OperationalError("out of reach")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feed, "_read", fail)
+        clock.shift(100)
+        with pytest.raises(FeedUnavailable):
+            feed.refresh()
+    line("one")
     clock.shift(1)
-    assert revoked(feed, "one")
+    assert ended(feed, "one")
 
 
 def test_process_that_never_had_an_answer_lets_nobody_in(outage: Any) -> None:
@@ -388,16 +483,26 @@ def test_process_that_never_had_an_answer_lets_nobody_in(outage: Any) -> None:
         feed.refresh()
 
 
-def test_others_go_on_while_one_thread_asks(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
-    feed = Feed()
-    feed.refresh()
+def test_broken_transaction_is_no_outage(
+    feed: Feed, clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock.shift(1)
+    with transaction.atomic():
+        connection.set_rollback(True)
+        feed.refresh()
+    assert not caplog.records
+    assert not feed._outage
+
+
+def test_others_go_on_while_one_thread_asks(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch, clock: Any
+) -> None:
     clock.shift(1)
     asking, go_on = threading.Event(), threading.Event()
 
-    def slow(started: float) -> float:
+    def slow(started: float, counts: bool) -> None:
         asking.set()
         assert go_on.wait(10)
-        return started
 
     monkeypatch.setattr(feed, "_read", slow)
     thread = threading.Thread(target=feed.refresh)
@@ -409,6 +514,31 @@ def test_others_go_on_while_one_thread_asks(monkeypatch: pytest.MonkeyPatch, clo
     assert not thread.is_alive()
 
 
+def test_nobody_waits_longer_than_a_second_for_a_database_that_hangs(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch, clock: Any
+) -> None:
+    monkeypatch.setattr(feed_module, "PATIENCE", 0.05)
+    clock.shift(10)
+    asking, go_on = threading.Event(), threading.Event()
+
+    def hangs(started: float, counts: bool) -> None:
+        asking.set()
+        assert go_on.wait(20)
+
+    monkeypatch.setattr(feed, "_read", hangs)
+    thread = threading.Thread(target=feed.refresh)
+    thread.start()
+    assert asking.wait(10)
+    began = time.perf_counter()
+    feed.refresh()  # waits for its patience
+    for _ in range(20):
+        feed.refresh()  # and the others not at all
+    assert time.perf_counter() - began < 5
+    assert feed._out_of_patience
+    go_on.set()
+    thread.join(10)
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_event_loop_goes_on_while_the_feed_asks(
     monkeypatch: pytest.MonkeyPatch, clock: Any
@@ -418,10 +548,10 @@ async def test_event_loop_goes_on_while_the_feed_asks(
     feed = Feed()
     asking, go_on = threading.Event(), threading.Event()
 
-    def slow(started: float) -> float:
+    def slow(started: float, counts: bool) -> None:
         asking.set()
         assert go_on.wait(10)
-        return started
+        feed._learning.complete = feed._learning.settled = True
 
     monkeypatch.setattr(feed, "_read", slow)
     task = asyncio.ensure_future(feed.arefresh())
@@ -431,10 +561,14 @@ async def test_event_loop_goes_on_while_the_feed_asks(
     await task
 
 
+# --- where nothing is asked -----------------------------------------------------------------------
+
+
 def test_feed_that_is_off_asks_nothing(settings: Any, django_assert_num_queries: Any) -> None:
     settings.JWTSESSION = {"REVOCATION_POLL": None}
     with django_assert_num_queries(0):
         Feed().refresh()
+        assert not Feed().is_ended("one")
 
 
 def test_in_djangos_test_environment_nothing_is_asked(
@@ -443,10 +577,12 @@ def test_in_djangos_test_environment_nothing_is_asked(
     monkeypatch.undo()
     with django_assert_num_queries(0):
         Feed().refresh()
+        assert not Feed().is_ended("one")
 
 
 def test_lock_of_the_parent_is_none_of_the_childs() -> None:
     feed = Feed()
     feed._lock.acquire()
+    feed._learning._changing.acquire()
     feed.unlock()
     feed.refresh()

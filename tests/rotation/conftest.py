@@ -14,7 +14,7 @@ from django.test import AsyncClient, Client
 from django_jwtsession.backends import hybrid
 from django_jwtsession.conf import get_config
 from django_jwtsession.models import Session
-from django_jwtsession.revocation.feed import feed
+from django_jwtsession.revocation import feed
 from django_jwtsession.signals import token_reused
 from django_jwtsession.tokens.claims import Claims
 from tests import urls_engines
@@ -40,7 +40,7 @@ def forget() -> None:
     """Be a process that has just begun."""
     hybrid._written.clear()
     hybrid._next_purge = 0.0
-    feed.clear()
+    feed.forget()
 
 
 @pytest.fixture

@@ -105,12 +105,12 @@ def test_async_page_reads_the_session_under_uvicorn(served: Callable[..., Site])
 def insert_late(database: Database, sid: str, age: float) -> Any:
     """Return an open transaction that has inserted an entry `age` seconds ago."""
     connection = database.connect()
-    now = {"mysql": "UTC_TIMESTAMP(6)"}.get(database.scheme, "now()")
+    now = time.time()
     connection.cursor().execute(
         "INSERT INTO django_jwtsession_revocation"
-        " (subject, keep_sid, reason, created_at, expires_at)"
-        f" VALUES (%s, '', 'late', {now} - INTERVAL '{age}' SECOND, {now} + INTERVAL '1' HOUR)",
-        (f"s:{sid}",),
+        " (kind, name, keep_sid, reason, created_at, expires_at)"
+        " VALUES ('s', %s, '', 'late', %s, %s)",
+        (sid, now - age, now + 3600),
     )
     return connection
 

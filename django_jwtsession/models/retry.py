@@ -1,0 +1,67 @@
+"""Statements that the database asks to be tried again: deadlocks, lost races to serialise.
+
+Only those that stand alone: inside somebody's transaction the whole of it is lost, and only its
+owner knows what to do again.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from django.db import Error, connections
+
+T = TypeVar("T")
+
+# MySQL's numbers: lock wait timeout, deadlock (also Galera's certification, at COMMIT).
+_MYSQL = frozenset({1205, 1213})
+# SQLSTATE: serialization failure, deadlock.
+_STATES = frozenset({"40001", "40P01"})
+
+# Seconds: a rest is a random part of a bound that doubles; all of them are under 1.3 s together.
+_FIRST_REST = 0.02
+_RESTS = 6
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Tell whether a database says of a statement: nothing was done, try again."""
+    cause = error.__cause__ or error
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    number = cause.args[0] if cause.args else None
+    return state in _STATES or (isinstance(number, int) and number in _MYSQL)
+
+
+def rests() -> Iterator[float]:
+    """Yield the seconds to rest before each further try: random and growing, and bounded."""
+    for number in range(_RESTS):
+        yield random.uniform(0.2, 1.0) * _FIRST_REST * 2**number  # noqa: S311  # no secret
+
+
+def in_transaction(using: str) -> bool:
+    """Tell whether this thread is in somebody's transaction; a TestCase's own is nobody's."""
+    connection: Any = connections[using]
+    if not connection.in_atomic_block:
+        # Asked only of an open connection: get_autocommit() would open one.
+        return connection.connection is not None and not connection.autocommit
+    return any(not block._from_testcase for block in connection.atomic_blocks)
+
+
+def run_again(using: str, statement: Callable[[], T]) -> T:
+    """Run what stands alone, again while the database asks for that.
+
+    Arguments: `using` is the database's alias; `statement` changes nothing but there.
+
+    Raises what the last try raised; inside a transaction that is the first.
+    """
+    if connections[using].in_atomic_block or in_transaction(using):
+        return statement()
+    for rest in rests():
+        try:
+            return statement()
+        except Error as error:
+            if not is_conflict(error):
+                raise
+        time.sleep(rest)
+    return statement()

@@ -1,0 +1,167 @@
+"""How the lines of the table get into memory: all at first, then what is new, and what was missed.
+
+Each call asks the database and is made by one thread at a time, or by several: what both find is
+taken once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from . import reader
+from .entries import Line
+from .marks import LONG_LOOK_BACK, LOOK_BACK, Marks, RecentLines
+from .memory import Memory
+
+logger = logging.getLogger("django_jwtsession")
+
+_LONG_LOOK_EVERY = 60.0
+# Lines whose age by the database's clock is looked at when all are read.
+_NEWEST = 10_000
+# What ends within so many seconds may have been cleared by a server whose clock is ahead.
+_COUNTED_FROM = 300
+_LOAD_AGAIN_AFTER = 900.0
+# Expired lines go a part at a time.
+_PARTS = 15
+
+
+class _Load:
+    """All lines on their way into a new memory: those up to a key in pages, the newest at last."""
+
+    def __init__(self, newest: list[reader.Key], started: float) -> None:
+        self.memory = Memory()
+        self.marks = Marks()
+        self.marks.begin(started, newest)
+        self.last = 0
+        self.up_to = self.marks.since(started, LONG_LOOK_BACK)
+
+
+class Learning:
+    """The memory of one place, and where its reading has come to."""
+
+    def __init__(self) -> None:
+        self.memory = Memory()
+        self.complete = False
+        self.settled = False  # complete, and not about to be read again
+        self.next_long_look = 0.0
+        self._load: _Load | None = None
+        self._marks = Marks()
+        self._recent = RecentLines()
+        self._changing = threading.Lock()
+        self._part = 0
+        self._no_load_before = float("-inf")
+
+    def unlock(self) -> None:
+        """Make new locks, after a fork."""
+        self._changing = threading.Lock()
+        self.memory.unlock()
+
+    @property
+    def loading(self) -> bool:
+        """Whether all is being read again, beside what is known."""
+        return self._load is not None
+
+    @property
+    def knows_users(self) -> bool:
+        """Whether the sessions of any user may have ended, as far as is known."""
+        memory = self.memory
+        return bool(memory.users or memory.everyone) or not self.complete
+
+    # --- all of it -------------------------------------------------------------------------------
+
+    def read_page(self, started: float) -> None:
+        """Read the next lines of all; the last of them completes the memory."""
+        load = self._load
+        if load is None:
+            load = self._load = _Load(reader.newest_keys(_NEWEST), started)
+        if load.last < load.up_to:
+            page = reader.page_between(load.last, load.up_to)
+            load.memory.append(page.sessions)
+            load.memory.put(page.others)
+            load.last = page.last
+        if load.last >= load.up_to:
+            self._finish(load, started)
+
+    def _finish(self, load: _Load, started: float) -> None:
+        # These a poll would find: they are known by their keys from now on.
+        lines = reader.lines_above(load.up_to)
+        load.memory.put(lines)
+        recent = RecentLines()
+        recent.add(started, lines)
+        load.marks.note(started, max((line.pk for line in lines), default=0))
+        with self._changing:
+            self.memory, self._marks, self._recent = load.memory, load.marks, recent
+            self.complete = self.settled = True
+            self._load = None
+        self.next_long_look = started + _LONG_LOOK_EVERY
+
+    # --- what is new -----------------------------------------------------------------------------
+
+    def look(self, started: float, pending: set[int]) -> list[Line]:
+        """Take what others have added within the last seconds; return it.
+
+        Arguments: `pending` are keys of a transaction that may be undone yet.
+        """
+        with self._changing:
+            since = self._marks.since(started, LOOK_BACK)
+        return self._take(started, reader.keys_above(since), since, pending)
+
+    def look_back(self, started: float, pending: set[int]) -> list[Line]:
+        """Once a minute: take what became visible late, write what was lost, count the lines."""
+        self.next_long_look = started + _LONG_LOOK_EVERY
+        with self._changing:
+            since, newest = self._marks.since(started, LONG_LOOK_BACK), self._marks.newest
+        found = reader.keys_above(since)
+        lines = self._take(started, found, since, pending)
+        with self._changing:
+            lost = self._recent.missing(since, found)
+        self._write_lost(lost)
+        went_back = max((pk for pk, _ in found), default=0) < newest
+        if started >= self._no_load_before and (went_back or self._differs(pending)):
+            logger.warning("The table of ended sessions is not what was read: it is read again.")
+            self._no_load_before = started + _LOAD_AGAIN_AFTER
+            self._load, self.settled = _Load(reader.newest_keys(_NEWEST), started), False
+        self.memory.forget_before(time.time(), self._part, _PARTS)
+        self._part = (self._part + 1) % _PARTS
+        return lines
+
+    def _take(
+        self, started: float, found: set[reader.Key], since: int, pending: set[int]
+    ) -> list[Line]:
+        with self._changing:
+            new = found - self._recent.keys_above(since)
+        pks = sorted(pk for pk, _ in new if pk not in pending)
+        lines = reader.lines_of(pks) if pks else []
+        with self._changing:
+            known = self._recent.keys_above(since)  # another thread may have asked as well
+            lines = [line for line in lines if (line.pk, line.created_at) not in known]
+            self._recent.add(started, lines)
+            self.memory.put(lines)
+            # Not before all were read: a poll that breaks off is to begin where it began.
+            self._marks.note(started, max((line.pk for line in lines), default=0))
+        return lines
+
+    def _write_lost(self, lost: list[Line]) -> None:
+        """Write lines again that were read and are gone: a standby took over without them."""
+        replaced = self.memory.superseded
+        lost = [
+            line
+            for line in lost
+            if line.expires_at > time.time() + _COUNTED_FROM / 5 and line.pk not in replaced
+        ]
+        if lost:
+            logger.warning("The database has lost %d ends of sessions: written again.", len(lost))
+            reader.write_again(lost)
+
+    def _differs(self, pending: set[int]) -> bool:
+        """Tell whether the table has other lines than were read, by their number."""
+        moment = int(time.time()) + _COUNTED_FROM
+        sessions, others = reader.counts_after(moment, self._marks.newest, pending)
+        if others != self.memory.users_after(moment) and self.memory.superseded:
+            reader.delete(self.memory.superseded)
+            self.memory.superseded.clear()
+            sessions, others = reader.counts_after(moment, self._marks.newest, pending)
+        known = self.memory.sessions_after(moment), self.memory.users_after(moment)
+        return (sessions, others) != known

@@ -1,0 +1,38 @@
+"""What the tests of the feed share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from django_jwtsession.models import Revocation
+from django_jwtsession.revocation import feed as feed_module
+from django_jwtsession.revocation import publishing
+
+
+@pytest.fixture
+def polling(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
+    """As on a site, not in Django's test environment; the monotonic clock moves with the other."""
+    for module in (feed_module, publishing):
+        monkeypatch.setattr(module, "in_test_environment", lambda: False)
+        monkeypatch.setattr(module, "monotonic", lambda: time.time())
+    # No jitter: an interval is a second.
+    monkeypatch.setattr(feed_module, "_SHORTEST_INTERVAL", 1.0)
+
+
+Line = Callable[..., Revocation]
+
+
+@pytest.fixture
+def line(db: None) -> Line:
+    """Insert a line as another process does: `line("sid")`, `line("7", kind="u", before=1.5)`."""
+
+    def line(name: str, *, age: float = 0, lives: float = 3600, **more: Any) -> Revocation:
+        now = time.time()
+        values = {"kind": "s", "created_at": now - age, "expires_at": now + lives} | more
+        return Revocation.objects.create(name=name, **values)
+
+    return line

@@ -50,6 +50,14 @@ def build() -> None:
 
     Raises ServerFailed without Node, CalledProcessError where npm or Next.js fail.
     """
+    install()
+    found = {path for pattern in _SOURCES for path in SITE.glob(pattern) if path.is_file()}
+    sources = [path for path in found if path.name != "next-env.d.ts"]  # the build writes it
+    _unless_done(SITE / ".next" / ".built", sources, ["npm", "run", "--silent", "build"])
+
+
+def install() -> None:
+    """Install the packages, if they have changed. Raises as build() does."""
     if shutil.which("npm") is None:
         raise ServerFailed("Install Node.js 20.9 or newer, with npm.")
     _unless_done(
@@ -57,9 +65,6 @@ def build() -> None:
         [SITE / "package.json"],
         ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"],
     )
-    found = {path for pattern in _SOURCES for path in SITE.glob(pattern) if path.is_file()}
-    sources = [path for path in found if path.name != "next-env.d.ts"]  # the build writes it
-    _unless_done(SITE / ".next" / ".built", sources, ["npm", "run", "--silent", "build"])
 
 
 def _unless_done(stamp: Path, sources: list[Path], command: list[str]) -> None:

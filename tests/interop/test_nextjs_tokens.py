@@ -73,6 +73,7 @@ class _Jwks(http.server.BaseHTTPRequestHandler):
 
 PRIVATE_KEYS = {
     "ES256": pem(ec.generate_private_key(ec.SECP256R1())),
+    "Ed25519": pem(ed25519.Ed25519PrivateKey.generate()),
     "EdDSA": pem(ed25519.Ed25519PrivateKey.generate()),
 }
 
@@ -86,7 +87,7 @@ def nextjs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     env = {
         "SESSION_SECRET": SECRET,
         "SESSION_SECRET_FALLBACKS": f"another-one-that-nothing-uses-any-more,{OLD_SECRET}",
-        "SESSION_ALGORITHMS": "A256GCM,HS256,ES256,EdDSA",
+        "SESSION_ALGORITHMS": "A256GCM,HS256,ES256,Ed25519",
         "SESSION_JWKS_URL": f"http://127.0.0.1:{jwks.server_port}/jwks.json",
         "DJANGO_URL": f"http://127.0.0.1:{demo.free_port()}",
     }
@@ -101,7 +102,7 @@ def nextjs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 # --- the token profile, read by Next.js alone ----------------------------------------------------
 
 
-@pytest.mark.parametrize("algorithm", ["A256GCM", "HS256", "ES256", "EdDSA"])
+@pytest.mark.parametrize("algorithm", ["A256GCM", "HS256", "ES256", "Ed25519", "EdDSA"])
 def test_nextjs_reads_every_algorithm(nextjs: str, algorithm: str) -> None:
     token = issue(PRIVATE_KEYS.get(algorithm, SECRET), algorithm, d={"name": "Zoë 🚀"})
 
@@ -190,6 +191,7 @@ def bad_claims() -> dict[str, Claims]:
         "not yet": login._replace(nbf=now + 60),
         "ends before it begins": login._replace(iat=now, exp=now - 1),
         "for an audience": login._replace(aud="shop"),
+        "of an issuer": login._replace(iss="shop"),
         "sid of another form": login._replace(sid="x"),
         "sub without a login": login._replace(auth_time=None),
         "time as text": login._replace(rv="soon"),  # type: ignore[arg-type]
@@ -221,8 +223,6 @@ def bad_headers() -> dict[str, str]:
         "A256GCM as key wrap": headed("A256GCM", {"alg": "A256GCM"}),
         "another enc": headed("A256GCM", {"enc": "A128GCM"}),
         "duplicate name": headed("A256GCM", text.replace("{", '{"alg":"none",')),
-        "white space": headed("A256GCM", text.replace(",", ", ")),
-        "escape": headed("A256GCM", text.replace("ses", "\\u0073es")),
         "no object": headed("A256GCM", "[]"),
         "no JSON": headed("A256GCM", text[:-1]),
     }

@@ -1,6 +1,8 @@
 // The environment, read once a process; docs/nextjs.md lists it.
 
-export const ALGORITHMS = ["A256GCM", "HS256", "ES256", "EdDSA"] as const;
+export const ALGORITHMS = ["A256GCM", "HS256", "ES256", "Ed25519", "EdDSA"] as const;
+// Two names of one algorithm (RFC 9864, RFC 8037): where one is listed, both are read.
+const ED25519: readonly Algorithm[] = ["Ed25519", "EdDSA"];
 export type Algorithm = (typeof ALGORITHMS)[number];
 
 export interface Config {
@@ -26,7 +28,9 @@ export function getConfig(): Config {
 }
 
 function read(env: NodeJS.ProcessEnv): Config {
-  const algorithms = list(env.SESSION_ALGORITHMS || "A256GCM").map(algorithm);
+  const listed = list(env.SESSION_ALGORITHMS || "A256GCM").map(algorithm);
+  const both = listed.some((name) => ED25519.includes(name)) ? ED25519 : [];
+  const algorithms = [...new Set([...listed, ...both])];
   const secrets = [env.SESSION_SECRET ?? "", ...list(env.SESSION_SECRET_FALLBACKS)].filter(Boolean);
   if (secrets.length === 0 && algorithms.some((name) => name === "A256GCM" || name === "HS256")) {
     throw new Error("Set SESSION_SECRET to the secret that Django has in JWTSESSION['KEYS'].");

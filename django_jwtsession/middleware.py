@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from functools import lru_cache
 from typing import Any, cast
@@ -24,6 +25,7 @@ from .backends.options import Options, get_options
 from .backends.policy import Action, respond
 from .conf import in_test_environment, require_keys
 from .devices import clients as devices
+from .history import later
 
 # What carries an action out; its async twin has an "a" in front. False: the session has ended.
 _METHODS = {
@@ -43,6 +45,9 @@ class SessionMiddleware(DjangoSessionMiddleware):
     every session engine; only this package's are refreshed.
     """
 
+    # Asked where it must be known that code runs in no view.
+    opens_later = True
+
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
         if issubclass(self.SessionStore, TokenSession):
@@ -53,15 +58,30 @@ class SessionMiddleware(DjangoSessionMiddleware):
     def __call__(self, request: HttpRequest) -> Any:
         if self.async_mode:
             return self.__acall__(request)
-        self.process_request(request)
-        response: Any = self.get_response(request)
-        return self.process_response(request, response)
+        todo = later.begin(request)
+        try:
+            self.process_request(request)
+            response: Any = self.get_response(request)
+            if todo.after_view:
+                todo.settle()
+            return self.process_response(request, response)
+        finally:
+            todo.leave()
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        self.process_request(request)  # makes an object, reads nothing
-        pending: Any = self.get_response(request)
-        response: HttpResponseBase = await self.aprocess_response(request, await pending)
-        return response
+        todo = later.begin(request)
+        try:
+            self.process_request(request)  # makes an object, reads nothing
+            pending: Any = self.get_response(request)
+            response: HttpResponseBase = await pending
+            if todo.after_view:
+                await sync_to_async(todo.settle)()
+            return await self.aprocess_response(request, response)  # type: ignore[no-any-return]
+        except asyncio.CancelledError:  # the client is gone; no answer will be closed
+            await sync_to_async(todo.finish)()
+            raise
+        finally:
+            todo.leave()
 
     def process_request(self, request: HttpRequest) -> None:
         session: Any = self.SessionStore(request.COOKIES.get(get_options().name))

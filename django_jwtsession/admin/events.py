@@ -186,7 +186,7 @@ def mark_alive(events: Iterable[Any]) -> None:
     events = list(events)
     alive = _alive(events)
     for event in events:
-        event.may_be_alive = event.kind == SessionEvent.Kind.LOGIN and event.sid in alive
+        event.may_be_alive = event.kind in SessionEvent.BEGINS and event.sid in alive
 
 
 def _alive(events: Iterable[Any]) -> set[str]:
@@ -195,7 +195,7 @@ def _alive(events: Iterable[Any]) -> set[str]:
     One query for all: an EXISTS in that of the list is slow where many failed logins have no sid.
     """
     oldest = timezone.now() - timedelta(seconds=get_config().absolute_age)
-    events = [one for one in events if one.kind == SessionEvent.Kind.LOGIN]
+    events = [one for one in events if one.kind in SessionEvent.BEGINS]
     logins = {one.sid: one for one in events if one.sid and one.created_at > oldest}
     ends = (
         SessionEvent.objects.using(router.db_for_write(SessionEvent))

@@ -279,7 +279,9 @@ class SessionStore(TokenSession):
         """A row was written: what follows from a login is due now, when others can see it."""
         if self._login_marked:
             self._login_marked = False
-            revocation.enforce_limit(self.model, self._row.user_id if self._row else None)
+            revocation.enforce_limit(
+                self.model, self._row and self._row.user_id, self._session_cache
+            )
 
     def _moved_times(self, row: rows.Row, now: float) -> dict[str, Any]:
         """Return the times of a row that is used now: its end, and now and then last_seen_at."""

@@ -1,6 +1,7 @@
 """The login history as SessionEvent rows: logins, failed logins, logouts, new and changed devices.
 
-What ends sessions writes its own events (revocation.py). No failure here breaks a login or logout.
+All are written once the answer is out: in the request, they would tell by time which names exist.
+What ends sessions writes its own events (revocation). No failure here breaks a login or logout.
 """
 
 from __future__ import annotations
@@ -8,15 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from functools import wraps
+from datetime import timedelta
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
-from asgiref.local import Local
-from django.contrib.auth import get_user_model
-from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
-from django.db import DatabaseError, close_old_connections, router, transaction
+from django.db import DatabaseError, router, transaction
+from django.db.models import F
 from django.dispatch import Signal
 from django.http import HttpRequest
+from django.utils import timezone
 
 from ..conf import get_config
 from ..devices import clients as devices
@@ -24,6 +25,7 @@ from ..models.savepoints import savepoint
 from ..models.tables import SessionEvent
 from ..models.times import to_datetime
 from ..signals import new_device
+from . import later, names, takeover
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -33,8 +35,12 @@ _DEVICES_COMPARED = 500
 # Changes of one session that are recorded: a phone on the move must not fill the table.
 _CHANGES_NOTED = 50
 
-# Failed logins of this request that its transaction may still roll back.
-_pending = Local()
+# Failed logins of one user within so long are one line for each device and address, up to so many;
+# whoever tries from more of them is counted in the last.
+_FAILED_WITHIN = timedelta(hours=1)
+_FAILED_LINES = 20
+
+Kind = SessionEvent.Kind
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,108 +64,206 @@ def _guarded(write: Callable[P, T]) -> Callable[P, T | None]:
     return guarded
 
 
+def _afterwards(write: Callable[[], Any]) -> None:
+    """Call `write` once the answer is out, unless the transaction of now is rolled back."""
+    after_commit(partial(later.after_answer, later.as_of_now(write)))
+
+
+# --- logins and logouts --------------------------------------------------------------------------
+
+
 def note_login(request: HttpRequest, user: Any) -> None:
-    """Record a login with a session of this package, and whether its device is a new one."""
+    """Record a login with a session of this package, and whether its device is a new one.
+
+    A staff member who takes over a user is recorded as that; it is no device of the user's.
+    """
     session: Any = request.session
-    common = {
+    columns = {
         "sid": session.sid,
         "user_id": user.pk,
         "created_at": to_datetime(session.auth_time),
         "detail": devices.remembered_name(request.COOKIES, user),
         **devices.columns(request.META, get_config()),
     }
-    event = _write_login(common)
+    todo = later.current()
+    if todo is not None:
+        todo.logged_in.add(user.pk)
+    _afterwards(partial(_write_login, session, columns, request.META))
+
+
+def _write_login(session: Any, columns: dict[str, Any], environ: Mapping[str, Any]) -> None:
+    actor = takeover.actor_of(session)  # who takes over notes it after the login
+    if actor is not None:
+        _write(SessionEvent(kind=Kind.TAKEOVER, actor_id=actor, **columns))
+        return
+    event = _write_own_login(columns)
     if event is not None:
         tell(
             new_device,
             sender=type(session),
             sid=event.sid,
-            user_id=user.pk,
-            environ=request.META,
+            user_id=event.user_id,
+            environ=environ,
             event=event,
         )
 
 
 @_guarded
-def _write_login(columns: dict[str, Any]) -> SessionEvent | None:
+def _write_own_login(columns: dict[str, Any]) -> SessionEvent | None:
     """Write the events of a login; return that of a new device, if it is one."""
-    login = SessionEvent(kind=SessionEvent.Kind.LOGIN, **columns)
+    login = SessionEvent(kind=Kind.LOGIN, **columns)
+    _own_up(login)
     if not _is_new(login):  # as nearly always; a statement without a transaction around it
         login.save(using=_database(), force_insert=True)
         return None
-    event = SessionEvent(kind=SessionEvent.Kind.NEW_DEVICE, **columns)
-    return SessionEvent.objects.using(_database()).bulk_create([login, event])[1]
+    login.detail = {**login.detail, "new_device": True}
+    event = SessionEvent(kind=Kind.NEW_DEVICE, **columns)
+    SessionEvent.objects.using(_database()).bulk_create([login, event])
+    return event
+
+
+def _own_up(login: SessionEvent) -> None:
+    """Say of the failed logins before it, on its device and from its address, whose they were."""
+    if login.ip_address:
+        _failed_lately(login.user_id).filter(
+            ip_address=login.ip_address, user_agent=login.user_agent
+        ).update(detail={"known": True})
+
+
+def note_takeover(
+    impersonator: Any, impersonating: Any, request: HttpRequest, **kwargs: Any
+) -> None:
+    """Record that a staff member works as a user in their own session (django-impersonate)."""
+    session = getattr(request, "session", None)
+    event = SessionEvent(
+        kind=Kind.TAKEOVER,
+        user_id=impersonating.pk,
+        actor_id=impersonator.pk,
+        # Not its sid: the session is the staff member's, and not the user's to end.
+        detail={"session": getattr(session, "sid", None) or ""},
+        **devices.columns(request.META, get_config()),
+    )
+    _afterwards(partial(_write, event))
+
+
+def note_logout(request: HttpRequest, user: Any) -> None:
+    """Record that a user has ended the session of this request."""
+    event = SessionEvent(
+        kind=Kind.LOGOUT,
+        sid=getattr(request.session, "sid", None) or "",
+        user_id=user.pk,
+        actor_id=takeover.actor_of(request.session) or user.pk,
+        **devices.columns(request.META, get_config()),
+    )
+    _afterwards(partial(_write, event))
 
 
 @_guarded
+def _write(event: SessionEvent) -> None:
+    event.save(using=_database(), force_insert=True)
+
+
+# --- changed devices and addresses ---------------------------------------------------------------
+
+
 def note_change(sid: str, environ: Mapping[str, Any]) -> None:
     """Record, once for each, that a session is used on another device or from another address.
 
     Arguments: `environ` is the META of the request. Nothing is recorded of a session whose login is
     not in the history (any more): there is nothing to compare with.
     """
-    events = SessionEvent.objects.using(_database())
-    kinds = (SessionEvent.Kind.LOGIN, SessionEvent.Kind.CHANGED)
-    known = list(events.filter(sid=sid, kind__in=kinds).order_by()[: _CHANGES_NOTED + 1])
-    if not 0 < len(known) <= _CHANGES_NOTED:
-        return
-    event = SessionEvent(
-        kind=SessionEvent.Kind.CHANGED,
-        sid=sid,
-        user_id=known[0].user_id,
-        **devices.columns(environ, get_config()),
-    )
-    if not any(_same(event, one) for one in known):
-        event.save(using=_database())
+    columns = {"created_at": timezone.now(), **devices.columns(environ, get_config())}
+    later.after_answer(partial(_write_change, sid, columns))
 
 
 @_guarded
-def note_logout(request: HttpRequest, user: Any) -> None:
-    """Record that a user has ended the session of this request."""
-    SessionEvent.objects.using(_database()).create(
-        kind=SessionEvent.Kind.LOGOUT,
-        sid=getattr(request.session, "sid", None) or "",
-        user_id=user.pk,
-        actor_id=user.pk,
-        **devices.columns(request.META, get_config()),
-    )
+def _write_change(sid: str, columns: dict[str, Any]) -> None:
+    known = _sightings(sid)
+    if not 0 < len(known) <= _CHANGES_NOTED:
+        return
+    event = SessionEvent(kind=Kind.CHANGED, sid=sid, user_id=known[0].user_id, **columns)
+    if not any(_same(event, one) for one in known):
+        event.save(using=_database())
+        _leave_one(event)
+
+
+def _sightings(sid: str) -> list[SessionEvent]:
+    """Return where the history has seen a session, oldest first."""
+    kinds = (*SessionEvent.BEGINS, Kind.CHANGED)
+    events = SessionEvent.objects.using(_database()).filter(sid=sid, kind__in=kinds)
+    return list(events.order_by("pk")[: _CHANGES_NOTED + 1])
+
+
+def _leave_one(event: SessionEvent) -> None:
+    """Delete all notes of one change but the first: other processes may have seen it as well.
+
+    Whoever writes last sees all the others, and no matter who was first to look, the same stays.
+    """
+    same = [one.pk for one in _sightings(event.sid) if _same(event, one)]
+    if len(same) > 1:
+        rows = SessionEvent.objects.using(_database())
+        rows.filter(pk__in=same[1:], kind=Kind.CHANGED).delete()
+
+
+# --- failed logins -------------------------------------------------------------------------------
 
 
 def note_failed_login(credentials: Mapping[str, Any], request: HttpRequest | None) -> None:
     """Record a failed login of a known user; what was typed for an unknown one is kept nowhere.
 
-    A transaction that the request runs in may be rolled back: the record is written after it then.
+    Nothing is recorded without a request. Whether the user is known is looked up when the answer is
+    out, and not recorded if they have logged in with that request after all.
     """
-    name = credentials.get(get_user_model().USERNAME_FIELD, credentials.get("username"))
-    if not isinstance(name, str) or not name or "\0" in name:  # PostgreSQL takes no NUL
+    if request is None:
         return
-    columns = {} if request is None else devices.columns(request.META, get_config())
-    if request is not None and _in_transaction():
-        _pending.failed = [*getattr(_pending, "failed", ()), (name, columns)]
-    else:
-        _write_failed(name, columns)
-
-
-def write_pending(**kwargs: Any) -> None:
-    """Write what had to wait for the end of the request."""
-    failed = getattr(_pending, "failed", ())
-    if failed:
-        del _pending.failed
-        for name, columns in failed:
-            _write_failed(name, columns)
-        close_old_connections()  # Django's own look at them may already be over
+    typed = names.typed(credentials)
+    if typed:
+        todo = later.current()
+        columns = {"created_at": timezone.now(), **devices.columns(request.META, get_config())}
+        logged_in: set[Any] = set() if todo is None else todo.logged_in
+        later.after_answer(partial(_write_failed, typed, columns, logged_in))
 
 
 @_guarded
-def _write_failed(name: str, columns: dict[str, Any]) -> None:
-    users = get_user_model()._default_manager
-    try:
-        user = users.get_by_natural_key(name)
-    except (ObjectDoesNotExist, MultipleObjectsReturned, ValueError):
+def _write_failed(typed: list[str], columns: dict[str, Any], logged_in: set[Any]) -> None:
+    user = names.user_of(typed)
+    if user is None or user.pk in logged_in:
         return
-    SessionEvent.objects.using(_database()).create(
-        kind=SessionEvent.Kind.LOGIN_FAILED, user_id=user.pk, **columns
+    event = SessionEvent(kind=Kind.LOGIN_FAILED, user_id=user.pk, **columns)
+    lately = list(_failed_lately(user.pk).order_by("-pk")[:_FAILED_LINES])
+    same = [one for one in lately if _as_failed(one) == _as_failed(event)]
+    if same or len(lately) == _FAILED_LINES:
+        (one, *_) = same or lately
+        SessionEvent.objects.using(_database()).filter(pk=one.pk).update(count=F("count") + 1)
+        return
+    if _is_known(event):
+        event.detail = {"known": True}
+    event.save(using=_database(), force_insert=True)
+
+
+def _failed_lately(user_id: Any) -> Any:
+    return SessionEvent.objects.using(_database()).filter(
+        user_id=user_id, kind=Kind.LOGIN_FAILED, created_at__gt=timezone.now() - _FAILED_WITHIN
     )
+
+
+def _as_failed(event: SessionEvent) -> tuple[str | None, str]:
+    return event.ip_address, event.user_agent
+
+
+def _is_known(event: SessionEvent) -> bool:
+    """Tell whether the user has logged in with the device of an event from its address."""
+    user_id: Any = event.user_id
+    logins = SessionEvent.objects.using(_database()).filter(
+        user_id=user_id, kind=Kind.LOGIN, ip_address=event.ip_address, device=event.device
+    )
+    if event.ip_address is None:  # of a device alone there are too many
+        return False
+    rows = logins.order_by().values("browser", "os", "device").distinct()[:_DEVICES_COMPARED]
+    return device_of(event) in {device_of(SessionEvent(**row)) for row in rows}
+
+
+# --- telling others ------------------------------------------------------------------------------
 
 
 def tell(signal: Signal, **kwargs: Any) -> None:
@@ -168,8 +272,9 @@ def tell(signal: Signal, **kwargs: Any) -> None:
     What they raise is logged by Django; where that has broken the transaction of the request, it
     goes back to where it was before them.
     """
+    using = _database()
     try:
-        with transaction.atomic(using=_database()) if _in_transaction() else nullcontext():
+        with transaction.atomic(using=using) if later.in_transaction(using) else nullcontext():
             signal.send_robust(**kwargs)
     except DatabaseError:
         logger.warning("What receivers of a signal had written was undone.", exc_info=True)
@@ -177,10 +282,10 @@ def tell(signal: Signal, **kwargs: Any) -> None:
 
 def after_commit(function: Callable[[], None]) -> None:
     """Call the function now, or once the transaction of the request has been committed."""
-    if _in_transaction():
-        transaction.on_commit(function, using=_database(), robust=True)
-    else:
-        function()
+    later.after_commit(function, _database())
+
+
+# --- devices -------------------------------------------------------------------------------------
 
 
 def _is_new(event: SessionEvent) -> bool:
@@ -196,9 +301,7 @@ def _is_new(event: SessionEvent) -> bool:
 
 def _devices_of(user_id: Any) -> set[tuple[str, str, str]]:
     """Return the devices on which the user has logged in before, as far as the history goes."""
-    logins = SessionEvent.objects.using(_database()).filter(
-        user_id=user_id, kind=SessionEvent.Kind.LOGIN
-    )
+    logins = SessionEvent.objects.using(_database()).filter(user_id=user_id, kind=Kind.LOGIN)
     rows = logins.order_by().values("browser", "os", "device").distinct()[:_DEVICES_COMPARED]
     return {device_of(SessionEvent(**row)) for row in rows}
 
@@ -218,9 +321,3 @@ def _same(event: SessionEvent, other: SessionEvent) -> bool:
 
 def _database() -> str:
     return router.db_for_write(SessionEvent)
-
-
-def _in_transaction() -> bool:
-    """Tell whether a transaction is open that is not the one around a project's test case."""
-    blocks = transaction.get_connection(_database()).atomic_blocks
-    return any(not getattr(block, "_from_testcase", False) for block in blocks)

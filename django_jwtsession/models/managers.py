@@ -68,6 +68,7 @@ class WriteDatabaseManager(_Manager):
 
 
 RevocationManager = WriteDatabaseManager.from_queryset(RevocationQuerySet, "RevocationManager")
+EventManager = WriteDatabaseManager
 SessionManager = WriteDatabaseManager.from_queryset(SessionQuerySet, "SessionManager")
 
 

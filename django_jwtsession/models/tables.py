@@ -14,7 +14,7 @@ from django.utils.translation import pgettext_lazy
 from ..devices.clients import words
 from ..tokens.sid import sid_from_uuid
 from .installed import require_app
-from .managers import RevocationManager, SessionManager
+from .managers import EventManager, RevocationManager, SessionManager
 
 if TYPE_CHECKING:
     from ..backends.db import SessionStore
@@ -35,8 +35,9 @@ class AbstractSession(models.Model):
         verbose_name=pgettext_lazy("sessions", "user"),
         null=True,
         blank=True,
-        on_delete=models.CASCADE,
-        # Users may live in another database, and a login takes no lock on the user's row.
+        # Users may live in another database, where a cascade finds no table of ours; what follows
+        # from their end is done in history/users.py. A login takes no lock on the user's row.
+        on_delete=models.DO_NOTHING,
         db_constraint=False,
         db_index=False,
         related_name="+",
@@ -172,7 +173,10 @@ class Revocation(models.Model):
 
 
 class SessionEvent(models.Model):
-    """What happened to sessions: the login history, of all engines. Rows are only ever added."""
+    """What happened to sessions: the login history, of all engines.
+
+    A user's lines stay when the user is deleted, until they are as old as HISTORY_AGE.
+    """
 
     class Kind(models.TextChoices):
         LOGIN = "login", _("signed in")
@@ -183,6 +187,10 @@ class SessionEvent(models.Model):
         NEW_DEVICE = "new_device", _("new device")
         CHANGED = "changed", _("device or address changed")
         NAMED = "named", _("device named")
+        TAKEOVER = "takeover", _("taken over by staff")
+
+    # What a session of the user's begins with.
+    BEGINS: ClassVar = (Kind.LOGIN, Kind.TAKEOVER)
 
     kind = models.CharField(_("what"), max_length=16, choices=Kind)
     sid = models.CharField(
@@ -193,7 +201,7 @@ class SessionEvent(models.Model):
         verbose_name=pgettext_lazy("sessions", "user"),
         null=True,
         blank=True,
-        on_delete=models.CASCADE,
+        on_delete=models.DO_NOTHING,
         db_constraint=False,
         db_index=False,
         related_name="+",
@@ -203,7 +211,7 @@ class SessionEvent(models.Model):
         verbose_name=_("by"),
         null=True,
         blank=True,
-        on_delete=models.SET_NULL,
+        on_delete=models.DO_NOTHING,
         db_constraint=False,
         db_index=False,
         related_name="+",
@@ -216,9 +224,14 @@ class SessionEvent(models.Model):
     browser = models.CharField(_("browser"), max_length=64, blank=True, default="")
     os = models.CharField(_("operating system"), max_length=64, blank=True, default="")
     device = models.CharField(_("device"), max_length=64, blank=True, default="")
+    # How often it happened, where that is one line: failed logins of an hour.
+    count = models.PositiveIntegerField(_("times"), default=1)
     # token_reuse: address and user agent of the session's login, beside those of the copy's use.
     # named, login: the name that the user has given the device, see pages/names.py.
+    # login: "new_device". login_failed: "known", of a device and address of the user's logins.
     detail = models.JSONField(_("detail"), default=dict, blank=True)
+
+    objects: ClassVar[EventManager] = EventManager()
 
     class Meta:
         verbose_name = _("session event")

@@ -290,7 +290,7 @@ def _from_history(user_id: Any, subject: Any, own: str) -> list[Listed]:
     feed = get_feed()
     feed.refresh()
     found: dict[str, Listed] = {}
-    for event in events.filter(kind=SessionEvent.Kind.LOGIN).order_by("-created_at")[:_MOST]:
+    for event in events.filter(kind__in=SessionEvent.BEGINS).order_by("-created_at")[:_MOST]:
         sid = event.sid
         if sid in found or sid in ended or feed.revoked(sid, subject, event.created_at.timestamp()):
             continue

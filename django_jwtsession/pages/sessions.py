@@ -91,6 +91,8 @@ class HistoryView(InOneLanguage, LoginRequiredMixin, ListView):  # type: ignore[
 
     def get_queryset(self) -> Any:
         events = SessionEvent.objects.using(router.db_for_write(SessionEvent))
+        # A login on a new device says so itself.
+        events = events.exclude(kind=SessionEvent.Kind.NEW_DEVICE)
         return events.filter(user=self.request.user.pk).order_by("-created_at", "-pk")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -104,7 +106,7 @@ class HistoryView(InOneLanguage, LoginRequiredMixin, ListView):  # type: ignore[
         alive = {one.sid: one for one in listing.sessions_of(self.request)}
         found = list(events)
         for event in found:
-            is_login = event.kind == SessionEvent.Kind.LOGIN
+            is_login = event.kind in SessionEvent.BEGINS
             event.session = alive.pop(event.sid, None) if is_login else None
         return found
 

@@ -17,6 +17,7 @@ from django.db import router
 
 from ..conf import Config, get_config
 from ..devices.clients import columns
+from ..history import takeover
 from ..models.clearing import session_model
 from ..signals import session_revoked, token_reused
 from ..tokens.sid import sid_from_uuid, uuid_from_sid
@@ -126,11 +127,8 @@ _DEVICE = ("ip_address", "user_agent", "browser", "os", "device")
 
 def _from_history(sid: str) -> _Ended:
     """Return whose session without a row it is, and its device, as its login was recorded."""
-    from ..models.tables import SessionEvent
-
-    logins = SessionEvent.objects.using(router.db_for_write(SessionEvent)).filter(
-        sid=sid, kind=SessionEvent.Kind.LOGIN
-    )
+    history = _history()
+    logins = history.objects.filter(sid=sid, kind__in=history.BEGINS)
     login = logins.order_by("-created_at").values_list("user_id", *_DEVICE).first()
     return _Ended(sid, None) if login is None else _Ended(sid, login[0], login[1:])
 
@@ -218,15 +216,35 @@ def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -
     tell(session_revoked, **common, by=None, reason=event.kind)
 
 
-def enforce_limit(model: Any, user_id: Any) -> None:
-    """End the oldest sessions of a user beyond MAX_SESSIONS_PER_USER."""
+def enforce_limit(model: Any, user_id: Any, data: Mapping[str, Any]) -> None:
+    """End the oldest sessions of a user beyond MAX_SESSIONS_PER_USER.
+
+    Those in which staff have taken the user over do not count, and are not ended.
+
+    Arguments: `data` is what the session holds that has begun; staff note there who they are.
+    """
     limit = get_config().max_sessions_per_user
-    if limit is None or user_id is None:
+    if limit is None or user_id is None or takeover.actor_of(data) is not None:
         return
     newest = model.objects.filter(user_id=user_id).order_by("-authenticated_at", "-pk")
-    beyond = list(newest.values_list("pk", flat=True)[limit:])
+    found = list(newest.values_list("pk", flat=True))
+    if len(found) <= limit:
+        return
+    staff = _taken_over(user_id, found)
+    beyond = [pk for pk in found if pk not in staff][limit:]
     if beyond:
         revoke_rows(model.objects.filter(pk__in=beyond), reason=EndReason.TOO_MANY)
+
+
+def _taken_over(user_id: Any, pks: list[Any]) -> set[Any]:
+    """Return those of a user's sessions in which staff work."""
+    history = _history()
+    events = history.objects.filter(
+        user_id=user_id,
+        kind=history.Kind.TAKEOVER,
+        sid__in=[sid_from_uuid(pk) for pk in pks[:_BATCH]],
+    )
+    return {uuid_from_sid(sid) for sid in events.values_list("sid", flat=True)}
 
 
 def _unix(at: Any) -> float | None:
@@ -235,11 +253,10 @@ def _unix(at: Any) -> float | None:
 
 def _note(ended: list[_Ended], by: Any, reason: str) -> None:
     """Write the history and send the signal."""
-    from ..models.tables import SessionEvent
-
-    SessionEvent.objects.using(router.db_for_write(SessionEvent)).bulk_create(
-        SessionEvent(
-            kind=SessionEvent.Kind.REVOKED,
+    history = _history()
+    history.objects.bulk_create(
+        history(
+            kind=history.Kind.REVOKED,
             sid=one.sid,
             user_id=one.user_id,
             actor_id=getattr(by, "pk", by),
@@ -252,3 +269,9 @@ def _note(ended: list[_Ended], by: Any, reason: str) -> None:
         session_revoked.send(
             sender=session_model(), sid=one.sid, user_id=one.user_id, by=by, reason=reason
         )
+
+
+def _history() -> Any:
+    from ..models.tables import SessionEvent
+
+    return SessionEvent

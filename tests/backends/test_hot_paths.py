@@ -43,17 +43,17 @@ class Limit(NamedTuple):
 
 
 LIMITS = {
-    ("cookie", "untouched"): Limit(0, 9, 33),
+    ("cookie", "untouched"): Limit(0, 12, 36),
     ("cookie", "read"): Limit(0, 50, 83),
     ("cookie", "first read"): Limit(0, 71, 104),
     ("cookie", "write"): Limit(0, 93, 150),
     ("cookie", "forged"): Limit(0, 38, 135),
-    ("hybrid", "untouched"): Limit(0, 9, 33),
+    ("hybrid", "untouched"): Limit(0, 12, 36),
     ("hybrid", "read"): Limit(0, 43, 75),
     ("hybrid", "first read"): Limit(0, 67, 99),
     ("hybrid", "write"): Limit(1, 129, 277),
     ("hybrid", "forged"): Limit(0, 39, 136),
-    ("db", "untouched"): Limit(0, 9, 33),
+    ("db", "untouched"): Limit(0, 12, 36),
     ("db", "read"): Limit(1, 53, 177),
     ("db", "first read"): Limit(1, 67, 191),
     ("db", "write"): Limit(2, 101, 335),

@@ -129,7 +129,7 @@ def _logins(wanted: Wanted) -> Iterator[str]:
     """Yield the sids of logins in the history that no event has ended."""
     using = router.db_for_write(SessionEvent)
     events = SessionEvent.objects.using(using)
-    logins = events.filter(_condition(wanted, "created_at", using), kind=SessionEvent.Kind.LOGIN)
+    logins = events.filter(_condition(wanted, "created_at", using), kind__in=SessionEvent.BEGINS)
     for pks in _batches(logins.exclude(sid=""), wanted.network):
         sids = set(events.filter(pk__in=pks).values_list("sid", flat=True))
         ended = events.filter(sid__in=sids, kind__in=ENDS).values_list("sid", flat=True)

@@ -1,0 +1,441 @@
+"""Users who are deleted or deactivated, or get a new password: their sessions end with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib import messages
+from django.contrib.auth import login, update_session_auth_hash
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
+from django.core import serializers
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponseRedirect
+from django.test import AsyncClient, Client
+from django.test.utils import CaptureQueriesContext
+
+from django_jwtsession.models import Revocation, Session, SessionEvent
+from django_jwtsession.pages.listing import number_of
+from django_jwtsession.revocation.reasons import EndReason
+
+from . import urls_engines
+from .conftest import Visit, cookie, write
+from .factories import PASSWORD, UserFactory, browser
+
+pytestmark = pytest.mark.django_db
+
+NEW = "another long password"
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    user: User = UserFactory(username="ada")
+    return user
+
+
+def reasons(user_id: Any) -> list[str]:
+    """Return why sessions of a user ended, as the history has it."""
+    ends = SessionEvent.objects.filter(user_id=user_id, kind=SessionEvent.Kind.REVOKED)
+    return sorted({event.detail["reason"] for event in ends})
+
+
+def who(request: HttpRequest) -> str:
+    """A view that says who is there, and shows the messages."""
+    shown = " ".join(str(one) for one in messages.get_messages(request))
+    return f"{request.user.get_username() or 'nobody'} {shown}".strip()
+
+
+def log_in(visit: Visit, user: User, by: Client | None = None) -> Client:
+    """Return a browser in which a user is logged in."""
+    client = Client() if by is None else by
+    visit(lambda request: login(request, user), by=client)
+    return client
+
+
+# --- in the middle of a view ---------------------------------------------------------------------
+
+
+def delete(request: HttpRequest) -> None:
+    request.user.delete()
+
+
+def deactivate(request: HttpRequest) -> None:
+    user: Any = request.user
+    user.is_active = False
+    user.save()
+
+
+def change_password(request: HttpRequest) -> None:
+    user: Any = request.user
+    user.set_password(NEW)
+    user.save()
+
+
+ENDS = pytest.mark.parametrize("end", [delete, deactivate, change_password])
+
+
+@ENDS
+@pytest.mark.parametrize("storage", ["session", "fallback"])
+def test_message_after_the_end_of_the_user_is_shown_to_an_anonymous_visitor(
+    engine: str, ada: User, visit: Visit, settings: Any, clock: Any, end: Any, storage: str
+) -> None:
+    name = {"session": "session.SessionStorage", "fallback": "fallback.FallbackStorage"}[storage]
+    settings.MESSAGE_STORAGE = f"django.contrib.messages.storage.{name}"
+
+    def view(request: HttpRequest) -> HttpResponseRedirect:
+        end(request)
+        messages.success(request, "Good-bye!")
+        return HttpResponseRedirect("/")
+
+    client = log_in(visit, ada)
+    assert visit(view, by=client).status_code == 302
+    assert visit(who, by=client).content == b"nobody Good-bye!"
+    clock.shift(5)
+    assert visit(write(x=1), by=client).status_code == 200
+    assert visit(lambda request: request.session["x"], by=client).content == b"1"
+
+
+@ENDS
+@pytest.mark.parametrize("every_request", [False, True])
+def test_key_that_is_written_after_the_end_is_all_that_stays(
+    engine: str, ada: User, visit: Visit, settings: Any, clock: Any, end: Any, every_request: bool
+) -> None:
+    settings.SESSION_SAVE_EVERY_REQUEST = every_request
+
+    def view(request: HttpRequest) -> str:
+        end(request)
+        request.session["after"] = 2
+        return "written"
+
+    client = log_in(visit, ada)
+    visit(write(before=1), by=client)
+    old = cookie(client)
+    assert visit(view, by=client).status_code == 200
+    assert visit(lambda r: sorted(r.session.items()), by=client).content == b"[('after', 2)]"
+    thief = Client()
+    thief.cookies["sessionid"] = old
+    assert visit(who, by=thief).content == b"nobody"
+    clock.shift(5)
+    assert visit(write(x=1), by=client).status_code == 200
+
+
+@ENDS
+@pytest.mark.parametrize("every_request", [False, True])
+def test_view_that_stores_nothing_afterwards_leaves_no_session(
+    engine: str, ada: User, visit: Visit, settings: Any, clock: Any, end: Any, every_request: bool
+) -> None:
+    settings.SESSION_SAVE_EVERY_REQUEST = every_request
+    client = log_in(visit, ada)
+    assert visit(end, by=client).status_code == 200
+    assert visit(who, by=client).content == b"nobody"
+    clock.shift(5)
+    assert visit(write(x=1), by=client).status_code == 200
+
+
+@ENDS
+async def test_message_under_asgi_is_shown_as_well(
+    transactional_db: None, engine: str, settings: Any, own_connection: None, end: Any
+) -> None:
+    settings.ROOT_URLCONF = "tests.urls_engines"
+    settings.MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
+    def view(request: HttpRequest) -> str:
+        end(request)
+        messages.success(request, "Good-bye!")
+        return "done"
+
+    user = await User.objects.acreate(username="ada")
+    client = AsyncClient()
+    views = [lambda request: login(request, user), view, who]
+    try:
+        for each in views:
+            urls_engines.Page.view = staticmethod(each)
+            response = await client.get("/")
+            assert response.status_code == 200
+    finally:
+        urls_engines.Page.view = staticmethod(urls_engines.untouched)
+    assert response.content == b"nobody Good-bye!"
+
+
+@pytest.mark.django_db(transaction=True)
+@ENDS
+def test_end_that_is_rolled_back_ends_nothing(engine: str, visit: Visit, end: Any) -> None:
+    def view(request: HttpRequest) -> str:
+        with transaction.atomic():
+            end(request)
+            transaction.set_rollback(True)
+        request.session["after"] = 2
+        return "rolled back"
+
+    user = UserFactory(username="ada")
+    client, other = log_in(visit, user), log_in(visit, user)
+    assert visit(view, by=client).status_code == 200
+    for each in (client, other):
+        assert visit(who, by=each).content == b"ada"
+    assert reasons(user.pk) == []
+
+
+# --- deleted -------------------------------------------------------------------------------------
+
+
+def by_instance(user: User) -> None:
+    user.delete()
+
+
+def by_queryset(user: User) -> None:
+    User.objects.filter(pk=user.pk).delete()
+
+
+def by_admin(user: User) -> None:
+    admin = browser(UserFactory(admin=True))
+    response = admin.post(f"/admin/auth/user/{user.pk}/delete/", {"post": "yes"})
+    assert response.status_code == 302
+
+
+def by_admin_action(user: User) -> None:
+    admin = browser(UserFactory(admin=True))
+    form = {"action": "delete_selected", "_selected_action": [user.pk], "post": "yes"}
+    assert admin.post("/admin/auth/user/", form).status_code == 302
+
+
+WAYS = [by_instance, by_queryset, by_admin, by_admin_action]
+
+
+@pytest.mark.urls("tests.urls")
+@pytest.mark.parametrize("way", WAYS)
+def test_deleted_user_has_no_sessions(engine: str, ada: User, way: Any) -> None:
+    client, pk = browser(ada), ada.pk
+    way(ada)
+    assert not User.objects.filter(pk=pk).exists()
+    assert client.get("/closed/").status_code == 302
+    assert not Session.objects.filter(user_id=pk).exists()
+    assert reasons(pk) == [EndReason.DELETED]
+    assert Revocation.objects.exists()
+
+
+@pytest.mark.urls("tests.urls")
+def test_history_of_a_deleted_user_names_who_deleted_them(engine: str, ada: User) -> None:
+    browser(ada)
+    admin = UserFactory(admin=True)
+    pk = ada.pk
+    browser(admin).post(f"/admin/auth/user/{pk}/delete/", {"post": "yes"})
+    event = SessionEvent.objects.get(user_id=pk, kind=SessionEvent.Kind.REVOKED)
+    assert event.actor_id == admin.pk
+    page = browser(admin).get("/admin/django_jwtsession/sessionevent/").content.decode()
+    assert f"deleted user {pk}" in page
+
+
+@pytest.mark.urls("tests.urls")
+def test_users_without_sessions_are_deleted_at_a_query_more_each(db_engine: None) -> None:
+    UserFactory.create_batch(3)
+    with CaptureQueriesContext(connection) as queries:
+        User.objects.all().delete()
+    ours = [q["sql"] for q in queries if "django_jwtsession" in q["sql"]]
+    assert len(ours) == 3
+    assert not SessionEvent.objects.exists()
+
+
+# --- deactivated ---------------------------------------------------------------------------------
+
+
+@pytest.mark.urls("tests.urls")
+def test_deactivated_user_does_not_come_back_with_the_account(engine: str, ada: User) -> None:
+    client = browser(ada)
+    ada = User.objects.get(pk=ada.pk)
+    ada.is_active = False
+    ada.save()
+    ada.is_active = True
+    ada.save()
+    assert client.get("/closed/").status_code == 302
+    assert number_of(ada) == 0
+    assert reasons(ada.pk) == [EndReason.DEACTIVATED]
+    assert browser(ada).get("/closed/").status_code == 200
+
+
+@pytest.mark.urls("tests.urls")
+def test_saving_an_inactive_user_again_ends_nothing_again(engine: str, ada: User) -> None:
+    browser(ada)
+    ada.is_active = False
+    ada.save()
+    before = Revocation.objects.count(), SessionEvent.objects.count()
+    ada.save()
+    User.objects.get(pk=ada.pk).save()
+    assert (Revocation.objects.count(), SessionEvent.objects.count()) == before
+
+
+@pytest.mark.urls("tests.urls")
+def test_inactive_users_stay_where_a_backend_accepts_them(
+    engine: str, ada: User, settings: Any
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.AllowAllUsersModelBackend"]
+    client = browser(ada)
+    ada.is_active = False
+    ada.save()
+    assert client.get("/closed/").status_code == 200
+    assert reasons(ada.pk) == []
+
+
+@pytest.mark.urls("tests.urls")
+def test_field_that_is_not_saved_ends_nothing(engine: str, ada: User) -> None:
+    client = browser(ada)
+    ada.is_active = False
+    ada.set_password(NEW)
+    ada.last_name = "Lovelace"
+    with CaptureQueriesContext(connection) as queries:
+        ada.save(update_fields=["last_name"])
+    assert len(queries) == 1
+    assert client.get("/closed/").status_code == 200
+    ada._password = None  # or the next save would take it for new
+    ada.refresh_from_db()
+    ada.save()
+    assert client.get("/closed/").status_code == 200
+
+
+def test_save_of_a_user_who_does_not_change_costs_no_query_more(ada: User) -> None:
+    user = User.objects.get(pk=ada.pk)
+    with CaptureQueriesContext(connection) as queries:
+        user.save()
+    assert len(queries) == 1
+
+
+@pytest.mark.urls("tests.urls")
+def test_fixture_and_bulk_operations_break_nothing(engine: str, ada: User, tmp_path: Any) -> None:
+    client = browser(ada)
+    ada.is_active = False
+    fixture = tmp_path / "users.json"
+    fixture.write_text(serializers.serialize("json", [ada]))
+    call_command("loaddata", fixture, verbosity=0)
+    assert client.get("/closed/").status_code == 302  # Django's get_user()
+    User.objects.bulk_update([ada], ["is_active"])
+    User.objects.update(is_active=True)
+    assert reasons(ada.pk) == []
+
+
+@pytest.mark.urls("tests.urls")
+def test_user_loaded_in_part_is_compared_by_what_is_known(ada: User, db_engine: None) -> None:
+    browser(ada)
+    user = User.objects.only("username").get(pk=ada.pk)
+    with CaptureQueriesContext(connection) as queries:
+        user.save()
+    assert len(queries) == 1
+    user.set_password(NEW)
+    user.save(update_fields=["password"])
+    assert reasons(ada.pk) == [EndReason.PASSWORD]
+
+
+# --- a new password ------------------------------------------------------------------------------
+
+
+def others_of(user: User) -> int:
+    """Return how many sessions the user's list counts."""
+    return number_of(User.objects.get(pk=user.pk))
+
+
+@pytest.mark.urls("tests.urls_password")
+def test_own_new_password_keeps_this_session_alone(engine: str, ada: User) -> None:
+    client, other = browser(ada), browser(ada)
+    form = {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
+    assert client.post("/password/", form).status_code == 302
+    assert client.get("/closed/").status_code == 200
+    assert other.get("/closed/").status_code == 302
+    assert others_of(ada) <= 1
+    assert reasons(ada.pk) == [EndReason.PASSWORD]
+    page = client.get("/sessions/history/").content.decode()
+    assert "the password was changed" in page
+
+
+@pytest.mark.urls("tests.urls_password")
+def test_password_set_by_staff_ends_all(engine: str, ada: User) -> None:
+    client, admin = browser(ada), browser(UserFactory(admin=True))
+    form = {"password1": NEW, "password2": NEW, "usable_password": "true"}
+    response = admin.post(f"/admin/auth/user/{ada.pk}/password/", form)
+    assert response.status_code == 302
+    assert client.get("/closed/").status_code == 302
+    assert others_of(ada) == 0
+    assert reasons(ada.pk) == [EndReason.PASSWORD]
+    assert admin.get("/admin/").status_code == 200
+
+
+@pytest.mark.urls("tests.urls_password")
+@pytest.mark.parametrize("how", ["set_password", "make_password", "set_unusable_password"])
+def test_password_set_in_a_shell_ends_all(engine: str, ada: User, how: str) -> None:
+    client = browser(ada)
+    user = User.objects.get(pk=ada.pk)
+    if how == "set_password":
+        user.set_password(NEW)
+    elif how == "make_password":
+        user.password = make_password(NEW)
+    else:
+        user.set_unusable_password()
+    user.save()
+    assert client.get("/closed/").status_code == 302
+    assert others_of(ada) == 0
+    assert reasons(ada.pk) == [EndReason.PASSWORD]
+
+
+@pytest.mark.urls("tests.urls_password")
+def test_stronger_hash_of_the_same_password_is_no_new_password(
+    engine: str, ada: User, settings: Any
+) -> None:
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+    ]
+    client = browser(ada)  # whose login has it hashed anew
+    assert client.get("/closed/").status_code == 200
+    assert reasons(ada.pk) == []
+
+
+def test_password_and_login_in_one_view_keep_that_session(
+    engine: str, ada: User, visit: Visit
+) -> None:
+    def reset(request: HttpRequest) -> None:
+        user = User.objects.get(pk=ada.pk)
+        user.set_password(NEW)
+        user.save()
+        login(request, user)
+
+    other, client = log_in(visit, ada), Client()
+    visit(reset, by=client)
+    assert visit(who, by=client).content == b"ada"
+    assert visit(who, by=other).content == b"nobody"
+    assert others_of(ada) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_password_changed_in_a_transaction_keeps_the_own_session(engine: str, visit: Visit) -> None:
+    @transaction.atomic
+    def change(request: HttpRequest) -> None:
+        user: Any = request.user
+        user.set_password(NEW)
+        user.save()
+        update_session_auth_hash(request, user)
+
+    user = UserFactory(username="ada")
+    client, other = log_in(visit, user), log_in(visit, user)
+    visit(change, by=client)
+    assert visit(who, by=client).content == b"ada"
+    assert visit(who, by=other).content == b"nobody"
+    assert others_of(user) <= 1
+
+
+@pytest.mark.urls("tests.urls_password")
+def test_stock_middleware_keeps_the_own_session_too(engine: str, ada: User, settings: Any) -> None:
+    stock = "django.contrib.sessions.middleware.SessionMiddleware"
+    settings.MIDDLEWARE = [stock, *settings.MIDDLEWARE[1:]]
+    client, other = browser(ada), browser(ada)
+    form = {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
+    assert client.post("/password/", form).status_code == 302
+    assert client.get("/closed/").status_code == 200
+    assert other.get("/closed/").status_code == 302
+
+
+def test_other_engine_has_nothing_to_end(ada: User, settings: Any) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    ada.set_password(NEW)
+    ada.save()
+    ada.delete()
+    assert not SessionEvent.objects.exists()
+    assert not Revocation.objects.exists()

@@ -20,8 +20,10 @@ urlpatterns = [
     ),
     path("logout", LogoutView.as_view(), name="logout"),
     path("profile", views.ProfileView.as_view(), name="profile"),
+    path("password", views.PasswordView.as_view(), name="password_change"),
     path("events", views.events, name="events"),
     path("profile/refresh", views.RefreshView.as_view(), name="refresh"),
     path("admin/", admin.site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),
     path("", include("django_jwtsession.urls")),
 ]

@@ -12,11 +12,14 @@ from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.views import PasswordChangeView
+from django.contrib.messages.views import SuccessMessageMixin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import CreateView, TemplateView, View
@@ -76,13 +79,21 @@ class ProfileView(LoginRequiredMixin, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         session: Any = self.request.session
+        device = devices.describe(devices.user_agent(self.request.META))
         return super().get_context_data(
-            device=devices.describe(devices.user_agent(self.request.META)),
+            device=devices.words(device.browser, device.os),
             engine=settings.SESSION_ENGINE.rpartition(".")[2],
             signed_in_at=datetime.fromtimestamp(session.auth_time, UTC),
             ends_at=datetime.fromtimestamp(session.expires_at, UTC),
             **kwargs,
         )
+
+
+class PasswordView(SuccessMessageMixin, PasswordChangeView):  # type: ignore[type-arg]
+    """Django's page for a new password; all other sessions of the user end with it."""
+
+    success_url = reverse_lazy("profile")
+    success_message = gettext_lazy("Your password was changed.")
 
 
 class RefreshView(LoginRequiredMixin, View):
@@ -91,7 +102,7 @@ class RefreshView(LoginRequiredMixin, View):
     def post(self, request: HttpRequest) -> HttpResponse:
         session: Any = request.session
         if session.refresh():
-            messages.success(request, "Your session has been extended.")
+            messages.success(request, gettext("Your session has been extended."))
         else:
-            messages.info(request, "Your session cannot be extended any further.")
+            messages.info(request, gettext("Your session cannot be extended any further."))
         return redirect("profile")

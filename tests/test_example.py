@@ -18,6 +18,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client, override_settings
+from django.utils import translation
 
 from example_project import demo, env
 
@@ -197,8 +198,34 @@ def test_profile_shows_device_engine_and_the_end_that_refresh_moves(
 
 
 def shown_end(page: str) -> float:
-    words = re.findall(r"Session ends</dt><dd>(.*?) UTC", page)[0]
-    return datetime.strptime(words, "%d %B %Y, %H:%M:%S").replace(tzinfo=UTC).timestamp()
+    at = re.findall(r'Session ends</dt><dd><time datetime="(.*?)Z">', page)[0]
+    return datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()
+
+
+def test_new_password_is_chosen_in_the_sites_own_style_and_linked_from_the_sessions(
+    browser: Client,
+):
+    sign_up(browser)
+    assert 'href="/password"' in browser.get("/sessions/").content.decode()
+    page = browser.get("/password").content.decode()
+    assert '<a class="brand"' in page
+    new = "another-engine-of-1843"
+    form = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+    response = browser.post("/password", form, follow=True)
+    assert "Your password was changed." in response.content.decode()
+    assert "Hello, ada" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("de", "Registrieren"), ("fr", "Un site avec des"), ("es", "Registrarse"), ("it", "Sign up")],
+)
+def test_site_speaks_four_languages(browser: Client, language: str, words: str):
+    with translation.override(None):  # the middleware leaves its own to the tests that follow
+        page = browser.get("/", headers={"accept-language": language}).content.decode()
+        assert words in page
+        browser.post("/i18n/setlang/", {"language": "de"})
+        assert "Registrieren" in browser.get("/").content.decode()
 
 
 # --- settings and the demo -----------------------------------------------------------------------

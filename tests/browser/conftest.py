@@ -97,6 +97,7 @@ def profiles(chromium: Browser, site: Site) -> Iterator[NewProfile]:
     with contextlib.ExitStack() as opened:
 
         def profile(address: str = "192.0.2.1", **options: Any) -> Page:
+            options.setdefault("timezone_id", "UTC")  # not the machine's: pictures are compared
             context = chromium.new_context(
                 base_url=site.url,
                 extra_http_headers={"X-Forwarded-For": address},

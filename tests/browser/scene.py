@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from uuid import UUID
 
 from playwright.sync_api import Page
+
+from django_jwtsession.tokens.sid import sid_from_uuid
 
 from .server import Site
 from .visits import FIREFOX, IPHONE, card, log_in, press
@@ -38,6 +41,9 @@ PAGES = {
     "confirm": ("ada", "/confirm/?next=/sessions/end-others/"),
     "end-others": ("ada", "/sessions/end-others/"),
     "end-all": ("ada", "/sessions/end-all/"),
+    "end-session": ("ada", "/sessions/{sid}/end/"),
+    "name": ("ada", "/sessions/{sid}/name/"),
+    "password": ("ada", "/password"),
     "admin-sessions": ("staff", "/admin/django_jwtsession/session/"),
     "admin-session": ("staff", "/admin/django_jwtsession/session/{session}/change/"),
     "admin-end": ("staff", "/admin/django_jwtsession/session/{session}/delete/"),
@@ -68,18 +74,22 @@ class Scene:
         stranger.goto("/login")
         stranger.get_by_label("Username").fill("ada")
         stranger.get_by_label("Password").fill("ada1815")
-        press(stranger, "Log in")
+        press(stranger, "Sign in")
         site.later(60)
         log_in(profile("198.51.100.7", user_agent=CHROME), "ada")
         site.later(18 * HOUR)
         log_in(profile("203.0.113.9", user_agent=IPHONE), "grace")
         site.later(HOUR)
         log_in(profile("203.0.113.4", user_agent=IPHONE), "ada")
+        log_in(profile("203.0.113.5", user_agent=IPHONE), "ada")
         site.later(2 * HOUR)
         ada = log_in(profile("198.51.100.7", user_agent=FIREFOX), "ada", to="/sessions/")
         site.later(60)
         card(ada, "iPadOS").get_by_role("button").click()
         ada.get_by_role("status").wait_for()
+        card(ada, "macOS").get_by_role("link", name="Name").click()
+        ada.get_by_label("Name of the device").fill("Studio Mac")
+        press(ada, "Save")
         site.later(60)
         staff = log_in(profile("192.0.2.9", user_agent=FIREFOX), "staff", to="/admin/")
         site.later(60)
@@ -88,12 +98,14 @@ class Scene:
             "SELECT id FROM django_jwtsession_session WHERE os = 'iOS' ORDER BY last_seen_at"
         )
         self._session = row["id"]
+        [row] = site.sql("SELECT id FROM django_jwtsession_session WHERE os = 'macOS'")
+        self._sid = sid_from_uuid(UUID(row["id"]))
 
     def show(self, name: str) -> Page:
         """Open a page of PAGES."""
         who, path = PAGES[name]
         page = self._profiles[who]
-        response = page.goto(path.format(session=self._session))
+        response = page.goto(path.format(session=self._session, sid=self._sid))
         assert response is not None
         assert response.ok, response.status
         return page

@@ -3,11 +3,9 @@
 import os
 
 from example_project.settings import *  # noqa: F403
-from example_project.settings import DATABASES, MIDDLEWARE, TEMPLATES
+from example_project.settings import DATABASES, TEMPLATES
 
 DATABASES["default"]["NAME"] = os.environ["BROWSER_DATABASE"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 TEMPLATES[0]["DIRS"] = [folder for folder in [os.environ.get("BROWSER_TEMPLATES")] if folder]
 ROOT_URLCONF = "tests.browser.urls"
-# Behind the sessions; the example itself speaks English.
-MIDDLEWARE.insert(2, "django.middleware.locale.LocaleMiddleware")

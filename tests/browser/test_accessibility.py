@@ -11,6 +11,8 @@ from .visits import DESKTOP, PHONE, assert_fits, speak
 
 # Of Django's admin itself: links in another colour only, a search box whose label is a picture.
 _DJANGOS = [[".breadcrumbs"], [".small"], ["#searchbar"], ["#user_form"]]
+# Django's admin has its own smallest width.
+WIDTHS = (320, 390, 1024, 1280)
 _SETTLED = "() => Promise.all(document.getAnimations().map(animation => animation.finished))"
 
 
@@ -18,6 +20,9 @@ _SETTLED = "() => Promise.all(document.getAnimations().map(animation => animatio
 def test_axe_finds_nothing_and_the_page_fits(scene: Scene, name: str):
     page = scene.show(name)
     found = {}
+    for wide in WIDTHS:
+        page.set_viewport_size({"width": wide, "height": 800})
+        assert_fits(page)
     for width, size in (("phone", PHONE), ("desktop", DESKTOP)):
         page.set_viewport_size(size)
         assert_fits(page)

@@ -86,7 +86,7 @@ def test_logout_takes_the_cookie_out_of_the_browser(site: Site, profile: NewProf
     page = log_in(profile(), site.new_user())
     assert session_cookie(page)
 
-    press(page, "Log out")
+    press(page, "Sign out")
 
     expect(page).to_have_url("/login")
     assert session_cookie(page) is None

@@ -31,7 +31,7 @@ def test_frame_of_a_site_keeps_its_look_and_the_pages_can_be_read_in_it(
     log_in(profile(user_agent=IPHONE), user, to="/sessions/")
     page = log_in(profile(color_scheme="dark"), user, to="/sessions/")
 
-    for path in ("/sessions/", "/sessions/history/", "/sessions/end-all/", "/confirm/", "/login/"):
+    for path in ("/sessions/", "/sessions/history/", "/sessions/end-all/", "/confirm/", "/login"):
         page.goto(path)
         assert page.title().endswith("| Our site")
         for part, wanted in {

@@ -29,10 +29,7 @@ def test_everything_works_without_javascript(site: Site, profile: NewProfile):
     log_in(profile(user_agent=IPHONE), user)
     site.later(6 * 60)
     page.goto("/sessions/")
-    press(page, "End all other sessions")
-    page.get_by_label("Password").fill(PASSWORD)
-    press(page, "Go on")
-    press(page, "End all other sessions")
+    end_all_others(page)
     expect(page.get_by_text(EMPTY)).to_be_visible()
     press(page, "Sign out")
     expect(page).to_have_url("/login")
@@ -52,6 +49,12 @@ def test_sign_up_works_without_javascript(site: Site, profile: NewProfile):
     page.get_by_label("Password confirmation").fill(PASSWORD)
     press(page, "Sign up")
     expect(page).to_have_url("/profile")
+
+
+def end_all_others(page: Page) -> None:
+    page.get_by_role("link", name="End all other sessions").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    press(page, "End all other sessions")
 
 
 # --- by keyboard ---------------------------------------------------------------------------------
@@ -94,13 +97,25 @@ def test_sessions_are_ended_by_keyboard_alone(site: Site, profile: NewProfile):
     page.keyboard.press("Enter")
     expect(page).to_have_url("/sessions/")
 
-    seen = tab_to(page, "End session: Safari 26 on iOS")
-    assert seen[-3:] == ["History", "Sign out", "End session: Safari 26 on iOS"]
+    phones = page.get_by_role("button", name="End session: Safari 26 on iOS")
+    first = phones.first.get_attribute("aria-label") or ""
+    assert first != phones.last.get_attribute("aria-label")
+    seen = tab_to(page, first)
+    assert [words.partition(":")[0] for words in seen[-4:]] == [
+        "Name",
+        "Sign out",
+        "Name",
+        "End session",
+    ]
     page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_be_focused()
     expect(page.get_by_role("status")).to_contain_text("The session was ended")
     expect(page.locator(".jwtsession-card")).to_have_count(2)
     tab_to(page, "End all other sessions")
-    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Password")).to_be_focused()
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
     expect(page.get_by_text(EMPTY)).to_be_visible()
 
 
@@ -114,7 +129,8 @@ def test_tab_reaches_everything_that_can_be_pressed(site: Site, profile: NewProf
 
     seen = tab_to(page, "End all, this one as well")
 
-    assert len(seen) == len(things) == 8
+    # Those of the footer come after it.
+    assert len(seen) == len(things) - 4
 
 
 # --- narrow and wide, full and empty -------------------------------------------------------------
@@ -172,7 +188,7 @@ def test_300_sessions_stand_on_pages_that_fit(site: Site, profile: NewProfile):
     assert len(set(listed)) == len(listed) == 300
     expect(page.get_by_role("link", name="Older")).to_have_count(0)
     assert "This device" in listed[0]
-    press(page, "End all other sessions")
+    end_all_others(page)
     expect(page.get_by_text(EMPTY)).to_be_visible()
 
 
@@ -190,6 +206,51 @@ def test_only_session_and_a_history_without_events(site: Site, profile: NewProfi
     )
     page.goto("/sessions/history/")
     expect(page.get_by_text("Nothing has happened yet.")).to_be_visible()
+
+
+def test_nothing_leaves_its_card_at_320_pixels_and_twice_the_letters(
+    site: Site, profile: NewProfile
+):
+    user = site.new_user()
+    log_in(profile(user_agent=IPHONE), user)
+    log_in(profile(user_agent=IPHONE), user)
+    page = log_in(profile(viewport={"width": 320, "height": 640}), user, to="/sessions/")
+    for path in ("/sessions/", "/sessions/history/", "/sessions/end-others/", "/confirm/"):
+        page.goto(path)
+        for size in ("100%", "200%"):
+            page.evaluate(f"document.documentElement.style.fontSize = '{size}'")
+            assert_fits(page)
+            assert page.evaluate(_OUTSIDE) == []
+
+
+# Letters as well: a range around what an element holds is as wide as its text.
+_OUTSIDE = """() => [...document.querySelectorAll(".jwtsession-card, .jwtsession-button")].flatMap(
+    box => [...box.querySelectorAll("*"), box].filter(e => {
+        const range = document.createRange()
+        range.selectNodeContents(e)
+        const inner = range.getBoundingClientRect(), outer = box.getBoundingClientRect()
+        return inner.width && (inner.right > outer.right + 1 || inner.left < outer.left - 1)
+    }).map(e => e.outerHTML.slice(0, 80))
+)"""
+
+
+def test_times_are_those_of_the_visitor_and_say_their_zone(site: Site, profile: NewProfile):
+    user = site.new_user()
+    page = log_in(profile(timezone_id="Asia/Tokyo"), user, to="/sessions/history/")
+    expect(page.locator("time").first).to_contain_text("GMT+9")
+    plain = log_in(profile(java_script_enabled=False), user, to="/sessions/history/")
+    expect(plain.locator("time").first).to_contain_text("UTC")
+
+
+def test_device_gets_a_name_and_the_focus_comes_back_to_it(site: Site, profile: NewProfile):
+    user = site.new_user()
+    log_in(profile(user_agent=IPHONE), user)
+    page = log_in(profile(user_agent=FIREFOX), user, to="/sessions/")
+    card(page, "iOS").get_by_role("link", name="Name").click()
+    expect(page.get_by_label("Name of the device")).to_be_focused()
+    page.keyboard.type("My phone")
+    page.keyboard.press("Enter")
+    expect(card(page, "My phone")).to_be_focused()
 
 
 def test_dark_where_the_system_is_dark(site: Site, profile: NewProfile):

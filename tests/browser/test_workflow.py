@@ -71,30 +71,26 @@ def test_user_ends_the_other_device(laptop: Page, phone: Page):
     laptop.goto("/sessions/")
     card(laptop, "iOS").get_by_role("button").click()
 
-    expect(laptop).to_have_url("/sessions/")
+    expect(laptop).to_have_url("/sessions/#jwtsession-messages")
+    expect(laptop.get_by_role("status")).to_be_focused()
     expect(laptop.get_by_role("status")).to_contain_text("The session was ended: Safari 26 on iOS.")
     expect(card(laptop, "iOS")).to_have_count(0)
     phone.get_by_role("link", name="Profile").click()
     expect_login(phone, back_to="/profile")
 
 
-def test_old_login_gives_the_password_before_it_ends_all_others_and_comes_back_to_that(
-    site: Site, laptop: Page, phone: Page
-):
+def test_password_in_the_form_itself_ends_all_others(site: Site, laptop: Page, phone: Page):
     site.later(6 * 60)
     laptop.goto("/sessions/")
-    press(laptop, "End all other sessions")
+    laptop.get_by_role("link", name="End all other sessions").click()
 
-    expect(laptop.get_by_role("heading", name="Confirm that it is you")).to_be_visible()
     laptop.get_by_label("Password").fill("not this one")
-    press(laptop, "Go on")
+    press(laptop, "End all other sessions")
     expect(laptop.get_by_role("alert")).to_be_visible()
     phone.reload()
     expect(phone).to_have_url("/profile")  # nothing has been ended yet
 
     laptop.get_by_label("Password").fill(PASSWORD)
-    press(laptop, "Go on")
-    expect(laptop).to_have_url("/sessions/end-others/")
     expect(laptop.get_by_text("1 other device will be signed out")).to_be_visible()
     press(laptop, "End all other sessions")
     expect(laptop.get_by_role("status")).to_contain_text("All other sessions were ended.")
@@ -103,9 +99,30 @@ def test_old_login_gives_the_password_before_it_ends_all_others_and_comes_back_t
     expect_login(phone, back_to="/profile")
 
 
+def test_old_login_gives_the_password_before_it_ends_one_and_comes_back_to_that(
+    site: Site, laptop: Page, phone: Page
+):
+    site.later(6 * 60)
+    laptop.goto("/sessions/")
+    card(laptop, "iOS").get_by_role("button").click()
+    expect(laptop.get_by_role("heading", name="Confirm that it is you")).to_be_visible()
+    laptop.get_by_role("link", name="Back").click()
+    expect(laptop).to_have_url("/sessions/")
+    card(laptop, "iOS").get_by_role("button").click()
+    laptop.get_by_label("Password").fill(PASSWORD)
+    press(laptop, "Go on")
+    expect(laptop.get_by_role("heading", name="End this session?")).to_be_visible()
+    press(laptop, "End")
+    expect(laptop.get_by_role("status")).to_contain_text("The session was ended: Safari 26 on iOS.")
+    phone.reload()
+    expect_login(phone, back_to="/profile")
+
+
 def test_fresh_login_ends_all_this_one_as_well(laptop: Page, phone: Page):
     laptop.goto("/sessions/")
-    press(laptop, "End all, this one as well")
+    laptop.get_by_role("link", name="End all, this one as well").click()
+    laptop.get_by_label("Password").fill(PASSWORD)
+    press(laptop, "End all sessions")
 
     expect(laptop).to_have_url("/login")
     expect(laptop.get_by_role("status")).to_contain_text("All your sessions were ended.")
@@ -122,7 +139,7 @@ def go_back(page: Page, steps: int = 1) -> None:
 def test_back_after_the_logout_shows_nothing_that_was_protected(laptop: Page, user: str):
     laptop.goto("/sessions/")
     laptop.goto("/profile")
-    press(laptop, "Log out")
+    press(laptop, "Sign out")
     expect(laptop).to_have_url("/login")
 
     for address in ("/profile", "/sessions/"):
@@ -136,7 +153,7 @@ def test_page_that_a_browser_may_keep_does_come_back_after_the_logout(laptop: Pa
     laptop.goto("/kept")
     laptop.evaluate("addEventListener('pageshow', event => { window.fromCache = event.persisted })")
     laptop.goto("/profile")
-    press(laptop, "Log out")
+    press(laptop, "Sign out")
     expect(laptop).to_have_url("/login")
 
     go_back(laptop, 2)

@@ -23,7 +23,7 @@ def log_in(page: Page, user: str, to: str = "/profile") -> Page:
     page.goto(f"/login?next={to}")
     page.get_by_label("Username").fill(user)
     page.get_by_label("Password").fill(PASSWORD)
-    press(page, "Log in")
+    press(page, "Sign in")
     expect(page).to_have_url(to)
     return page
 
@@ -48,7 +48,7 @@ def card(page: Page, words: str) -> Locator:
 def expect_login(page: Page, back_to: str) -> None:
     """Expect the login page, which leads back to where the visitor wanted to go."""
     expect(page).to_have_url(f"/login?next={back_to}")
-    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 def assert_fits(page: Page) -> None:

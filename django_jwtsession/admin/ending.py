@@ -113,6 +113,7 @@ class EndingMixin(FreshLoginAdminMixin):
                 request,
                 gettext("End all sessions of %(user)s?") % {"user": user},
                 owners=[(user, count)],
+                number=max(count, 2),  # more than are known may be out there
                 own=own_sid is not None and count > 1,
                 own_alone=own_sid is not None and count <= 1,
             )
@@ -136,6 +137,7 @@ class EndingMixin(FreshLoginAdminMixin):
             self,
             request,
             title_of(queryset, count),
+            number=count,
             owners=named,
             others=count - sum(number for _, number in named),
             own=own,
@@ -200,6 +202,7 @@ def title_of(rows: Any, count: int = 1) -> str:
 def ask(model_admin: Any, request: HttpRequest, title: str, **context: Any) -> TemplateResponse:
     """Return the page that asks whether to end sessions; `owners` are names with numbers."""
     context = {
+        "number": 1,
         **model_admin.admin_site.each_context(request),
         "title": title,
         "opts": model_admin.opts,

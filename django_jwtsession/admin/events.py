@@ -140,7 +140,7 @@ class SessionEventAdmin(ReadOnlyAdmin):
         what = (event.get_kind_display(), self.user_name(event), self.device_name(event))
         return ", ".join(filter(None, (*what, event.ip_address, exactly(event.created_at))))
 
-    @admin.display(description=pgettext_lazy("sessions", "session"))
+    @admin.display(description=pgettext_lazy("sessions", "session"), empty_value="")
     def end_link(self, event: Any) -> str:
         return self.end_button(self._end_url(event), event) if event.may_be_alive else ""
 

@@ -26,6 +26,7 @@ from .backends.policy import Action, respond
 from .conf import in_test_environment, require_keys
 from .devices import clients as devices
 from .history import later
+from .revocation.feed import arefresh_before_transaction, refresh_before_transaction
 
 # What carries an action out; its async twin has an "a" in front. False: the session has ended.
 _METHODS = {
@@ -61,6 +62,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
         todo = later.begin(request)
         try:
             self.process_request(request)
+            if _comes_with_session(request):
+                refresh_before_transaction()
             response: Any = self.get_response(request)
             if todo.after_view:
                 todo.settle()
@@ -72,6 +75,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
         todo = later.begin(request)
         try:
             self.process_request(request)  # makes an object, reads nothing
+            if _comes_with_session(request):
+                await arefresh_before_transaction()
             pending: Any = self.get_response(request)
             response: HttpResponseBase = await pending
             if todo.after_view:
@@ -137,6 +142,10 @@ class SessionMiddleware(DjangoSessionMiddleware):
         if elsewhere or _may_have_changed(session):
             await sync_to_async(_look_for_change)(session)
         return finish(action, request, response)
+
+
+def _comes_with_session(request: HttpRequest) -> bool:
+    return get_options().name in request.COOKIES and isinstance(request.session, TokenSession)
 
 
 class AuthenticationMiddleware(DjangoAuthenticationMiddleware):

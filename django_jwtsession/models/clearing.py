@@ -6,15 +6,17 @@ import logging
 import threading
 import time
 from datetime import datetime, timedelta
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import DatabaseError, router, transaction
+from django.db import Error, router, transaction
 from django.utils import timezone
 
 from ..conf import get_config, in_test_environment
 from .aging import age_addresses, age_some_addresses
+from .retry import in_transaction, run_again
 
 logger = logging.getLogger("django_jwtsession")
 # How far clearing has come; `clearsessions --verbosity 2` shows it.
@@ -48,7 +50,8 @@ def clear_expired(store: Any = None) -> None:
         rest: Expiring | None = table
         while rest is not None:
             began_at = time.monotonic()
-            count, rest = clear_batch(rest, BATCH)
+            using = router.db_for_write(rest.model)
+            count, rest = run_again(using, partial(clear_batch, rest, BATCH))
             cleared += count
             now = time.monotonic()
             if now - said_at >= _SAY_EVERY:
@@ -143,15 +146,29 @@ def clear_at_login() -> None:
         if now < _next_at_login:
             return
         _next_at_login = now + _AT_LOGIN_EVERY
+    using = router.db_for_write(session_model())
+    if in_transaction(using):
+        # A deadlock within the login's would take the login back; its locks stay until it ends.
+        transaction.on_commit(partial(_clear_some, limit), using=using, robust=True)
+    else:
+        _clear_some(limit)
+
+
+def _clear_some(limit: int) -> None:
     try:
         for table in expiring():
-            # In a savepoint: a failure must not break the transaction that a login may run in.
-            with transaction.atomic(using=router.db_for_write(table.model)):
-                _, rest = clear_batch(_from_where_it_came(table), limit)
+            from_here, using = _from_where_it_came(table), router.db_for_write(table.model)
+            _, rest = run_again(using, partial(_clear_in_savepoint, from_here, limit, using))
             _reached[table.model] = (rest and rest.since) or table.until
         age_some_addresses(session_model(), limit)
-    except DatabaseError:
+    except Error:
         logger.warning("Clearing expired sessions at a login failed.", exc_info=True)
+
+
+def _clear_in_savepoint(table: Expiring, limit: int, using: str) -> tuple[int, Expiring | None]:
+    # Of a TestCase, or of a transaction on the database of another table.
+    with transaction.atomic(using=using):
+        return clear_batch(table, limit)
 
 
 def _from_where_it_came(table: Expiring) -> Expiring:

@@ -40,12 +40,15 @@ def rests() -> Iterator[float]:
 
 
 def in_transaction(using: str) -> bool:
-    """Tell whether this thread is in somebody's transaction; a TestCase's own is nobody's."""
+    """Tell whether this thread is in somebody's transaction.
+
+    Not inside that of a TestCase, which is never committed: there everything counts at once.
+    """
     connection: Any = connections[using]
     if not connection.in_atomic_block:
         # Asked only of an open connection: get_autocommit() would open one.
         return connection.connection is not None and not connection.autocommit
-    return any(not block._from_testcase for block in connection.atomic_blocks)
+    return not any(block._from_testcase for block in connection.atomic_blocks)
 
 
 def run_again(using: str, statement: Callable[[], T]) -> T:
@@ -55,7 +58,7 @@ def run_again(using: str, statement: Callable[[], T]) -> T:
 
     Raises what the last try raised; inside a transaction that is the first.
     """
-    if connections[using].in_atomic_block or in_transaction(using):
+    if connections[using].in_atomic_block or in_transaction(using):  # a TestCase's, too
         return statement()
     for rest in rests():
         try:

@@ -9,10 +9,15 @@ from .ending import (
     revoke_session,
     revoke_user_sessions,
 )
+from .feed import get_feed
+from .health import FeedHealth, feed_health
 
 __all__ = [
+    "FeedHealth",
     "arevoke_session",
     "arevoke_user_sessions",
+    "feed_health",
+    "get_feed",
     "revoke_all_sessions",
     "revoke_session",
     "revoke_user_sessions",

@@ -19,6 +19,7 @@ from ..conf import Config, get_config
 from ..devices.clients import columns
 from ..history import takeover
 from ..models.clearing import session_model
+from ..models.retry import run_again
 from ..signals import session_revoked, token_reused
 from ..tokens.sid import sid_from_uuid, uuid_from_sid
 from .entries import Entry
@@ -144,7 +145,8 @@ def revoke_rows(queryset: Any, by: Any = None, reason: str = EndReason.REVOKED) 
             rest.values_list("pk", "user_id", "created_at", "authenticated_at", *_DEVICE)[:_BATCH]
         )
         pks = [row[0] for row in batch]
-        queryset.model._base_manager.using(queryset.db).filter(pk__in=pks).delete()
+        rows = queryset.model._base_manager.using(queryset.db).filter(pk__in=pks)
+        run_again(queryset.db, rows.delete)
         ends = [row_end(config, _unix(row[2]), _unix(row[3])) for row in batch]
         ended = [_Ended(sid_from_uuid(row[0]), row[1], row[4:]) for row in batch]
         publish([Entry("s", one.sid, end, reason) for one, end in zip(ended, ends, strict=True)])

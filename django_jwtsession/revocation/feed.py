@@ -13,6 +13,7 @@ import os
 import random
 import threading
 import time
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -27,6 +28,7 @@ from .entries import FOR_GOOD, SESSION, Entry, Line, as_number
 from .isolation import reads_old_snapshot
 from .learning import Learning
 from .publishing import pending
+from .relay import Relay
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -66,6 +68,7 @@ class Feed:
     def clear(self) -> None:
         """Forget everything; the next question loads it anew."""
         self._learning = Learning()
+        self._relay = Relay(self.place)
         # What this process ended itself, until it reads so: the epoch, and until when that counts.
         self._own: dict[str, tuple[int, float]] = {}
         # What ended in the last minute: until when that counts, and whether by moving.
@@ -81,7 +84,7 @@ class Feed:
         own = self._own.get(sid)
         if own is not None and (epoch is None or own[0] > epoch):
             epoch = own[0]
-        if not self._learning.complete and self._polls():
+        if not self._learning.complete and self.polls():
             asked = [_epoch(line) for line in self._ask_for(sid)]
             epoch = max(asked if epoch is None else [epoch, *asked], default=None)
         return None if epoch is None else as_number(epoch)
@@ -140,7 +143,7 @@ class Feed:
     def _user_ends(self, sub: str) -> list[tuple[str, float]]:
         """Return what has ended of a user's sessions: which goes on, and from before when."""
         ends = [(keep, end.before) for keep, end in self._learning.memory.user_ends(sub)]
-        if not self._learning.complete and self._polls():
+        if not self._learning.complete and self.polls():
             lines = self._ask_for(sub, "")
             ends += [(line.keep_sid, line.before) for line in lines if line.before is not None]
         return ends
@@ -155,13 +158,35 @@ class Feed:
         """Return how many lines of the table are known."""
         return len(self._learning.memory)
 
+    def age(self) -> float:
+        """Return how many seconds ago all was known, math.inf for never."""
+        return monotonic() - self._asked_at
+
+    def behind(self) -> int:
+        """Return how many of the table's lines are newer than what was read; one query."""
+        return len(reader.keys_above(self._learning.newest))
+
+    def newest_made_at(self) -> float | None:
+        """Return when the newest line that was read was made, by the database's clock."""
+        return self._learning.newest_made_at
+
+    def cache_age(self) -> float | None:
+        """Return how long ago (seconds) a process asked for all, None for not lately."""
+        return self._relay.age()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all lines have been read."""
+        return self._learning.complete
+
     # --- when to ask -----------------------------------------------------------------------------
 
     def due(self, max_age: float | None = None) -> bool:
         """Tell whether `refresh(max_age)` would ask the database."""
-        return self._polls() and self._due(max_age)
+        return self.polls() and self._due(max_age)
 
-    def _polls(self) -> bool:
+    def polls(self) -> bool:
+        """Tell whether this process asks at all; not in Django's test environment."""
         return get_config().revocation_poll is not None and not in_test_environment()
 
     def _due(self, max_age: float | None) -> bool:
@@ -228,8 +253,6 @@ class Feed:
 
         Raises DatabaseError where the table cannot be read.
         """
-        if get_config().revocation_poll is None:
-            return
         connection = connections[current_alias()]
         was_open = connection.connection is not None
         try:
@@ -237,7 +260,8 @@ class Feed:
                 started = monotonic()
                 while not self._learning.settled:
                     started = monotonic()
-                    self._learning.read_page(started)
+                    if not self._learning.read_page(started, self._relay if _cache() else None):
+                        time.sleep(0.1)  # another process makes a copy for all
                 self._answered(started)
         finally:
             if not was_open and not connection.in_atomic_block:
@@ -249,7 +273,7 @@ class Feed:
         # While the database is out of reach, or does not answer at all, nobody queues up for it.
         if self._outage or self._out_of_patience or not self._learning.complete:
             return False
-        return max_age is not None or self._age() > 2 * _interval()
+        return max_age is not None or self.age() > (4 if _cache() else 2) * _interval()
 
     def _ask_once(self, max_age: float | None) -> None:
         connection: Any = connections[current_alias()]
@@ -260,25 +284,25 @@ class Feed:
                 return
             if _is_owed(current_alias(), connection):
                 # The asker may be waiting for just this connection: ask with it, beside the asker.
-                self._ask()
+                self._ask(max_age)
                 return
             if not self._lock.acquire(timeout=PATIENCE):
                 self._out_of_patience = True
                 return
         try:
             if self._due(max_age):  # nobody did it while this thread waited
-                self._ask()
+                self._ask(max_age)
         finally:
             self._lock.release()
 
-    def _ask(self) -> None:
+    def _ask(self, max_age: float | None = None) -> None:
         started = monotonic()
         using = current_alias()
         try:
             if current_place() != self.place:  # an event loop's thread has another connection
                 raise FeedUnavailable("The feed of another place was asked for.")
             counts = not reads_old_snapshot(using)
-            self._read(started, counts)
+            known_at = self._read(started, counts, max_age)
         except Error as error:
             if in_transaction(using) and not isinstance(error, OperationalError | InterfaceError):
                 return  # of a transaction that is broken, not of a database out of reach
@@ -286,29 +310,62 @@ class Feed:
             self._next_ask = monotonic() + _interval()
             return
         if counts:
-            self._answered(started)
+            self._answered(known_at)
 
-    def _read(self, started: float, counts: bool = True) -> None:
-        """Learn what is new; `counts` tells that the answer is of now, not of an old snapshot."""
-        learning = self._learning
+    def _read(
+        self, started: float, counts: bool = True, max_age: float | None = None
+    ) -> float | None:
+        """Learn what is new; return since when all is known, None where nothing was found out.
+
+        Arguments: `counts` tells that the answer is of now, not of an old snapshot; `max_age` is
+        what refresh() was asked for: a cache cannot say that.
+        """
+        learning, relay = self._learning, self._relay if _cache() else None
         if not learning.complete:
-            learning.read_page(started)
-            return
-        lines = learning.look(started, pending_keys())
+            learning.read_page(started, relay)
+            return started
+        pending, known_at = pending_keys(), started
+        new: list[Line] = []
+
+        def ask() -> list[Line]:
+            found = learning.look(started, pending)
+            new.extend(found)
+            return found
+
+        if relay is not None and counts and max_age is None:
+            known_at = relay.poll(
+                started,
+                _interval(),
+                take=lambda lines: new.extend(learning.take(started, lines)),
+                ask=ask,
+            )
+        else:
+            ask()
+            if relay is not None:
+                relay.keep(new)
         if counts and learning.loading:
-            learning.read_page(started)
-        elif counts and started >= learning.next_long_look:
-            lines += learning.look_back(started, pending_keys())
+            learning.read_page(started, relay)
+        elif counts and learning.is_long_look_due(started, relay):
+            found = learning.look_back(started, pending)
+            if relay is not None:
+                relay.keep(found)
+            new += found
             self._forget_old()
-        for line in lines:
+        for line in new:
             if line.kind == SESSION:
                 self._note(line.name, line.reason)
                 self._forget_own(line)
+        return known_at
 
-    def _answered(self, started: float) -> None:
-        self._asked_at = max(started, self._asked_at)
+    def _answered(self, known_at: float | None) -> None:
+        """Note since when everything is known (by the process's own clock), and ask again later."""
+        now, interval = monotonic(), _interval() * random.uniform(_SHORTEST_INTERVAL, 1)  # noqa: S311
+        if known_at is None:  # another process is asking for all
+            self._next_ask = now + interval / 4
+            return
+        self._asked_at = max(known_at, self._asked_at)
         # Not earlier: until then asking is due, and who cannot go on without it waits for it.
-        self._next_ask = self._asked_at + _interval() * random.uniform(_SHORTEST_INTERVAL, 1)  # noqa: S311
+        self._next_ask = (now if _cache() else self._asked_at) + interval
         self._out_of_patience = False
         if self._outage:
             logger.warning("The database can be read again.")
@@ -324,14 +381,11 @@ class Feed:
                 " STALE_IF_ERROR."
             )
 
-    def _age(self) -> float:
-        return monotonic() - self._asked_at
-
     def _check_age(self, config: Config) -> None:
         """Raise where the last answer is too old to be trusted: never a silent pass."""
         if not self._learning.complete and not self._outage:
             return  # each session is looked up
-        if self._age() <= (config.revocation_poll or 0.0) + config.stale_if_error:
+        if self.age() <= (config.revocation_poll or 0.0) + config.stale_if_error:
             return
         if not self._outage and reads_old_snapshot(current_alias()):
             return  # as old as what this transaction sees anyway
@@ -387,6 +441,10 @@ def _is_owed(using: str, connection: Any) -> bool:
     return in_transaction(using) or bool(connection.settings_dict["OPTIONS"].get("pool"))
 
 
+def _cache() -> str | None:
+    return get_config().revocation_cache
+
+
 def _interval() -> float:
     return get_config().revocation_poll or 0.0
 
@@ -405,6 +463,28 @@ def get_feed() -> Feed:
 def load() -> None:
     """Read the feed of this place, now: see Feed.load()."""
     get_feed().load()
+
+
+def refresh_before_transaction() -> None:
+    """Ask now where the request is about to run in a transaction (ATOMIC_REQUESTS).
+
+    Inside, what others have ended since it began may not be seen. What fails here fails again where
+    the session is read, if it is.
+    """
+    if _has_atomic_requests():
+        with suppress(Error):
+            get_feed().refresh()
+
+
+async def arefresh_before_transaction() -> None:
+    """See refresh_before_transaction()."""
+    if _has_atomic_requests():
+        with suppress(Error):
+            await get_feed().arefresh()
+
+
+def _has_atomic_requests() -> bool:
+    return bool(connections.settings[current_alias()]["ATOMIC_REQUESTS"])
 
 
 def forget() -> None:

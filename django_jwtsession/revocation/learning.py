@@ -7,13 +7,17 @@ taken once.
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
+from typing import Any
+from uuid import uuid4
 
 from . import reader
 from .entries import Line
 from .marks import LONG_LOOK_BACK, LOOK_BACK, Marks, RecentLines
 from .memory import Memory
+from .relay import Copy, Relay
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -23,6 +27,8 @@ _NEWEST = 10_000
 # What ends within so many seconds may have been cleared by a server whose clock is ahead.
 _COUNTED_FROM = 300
 _LOAD_AGAIN_AFTER = 900.0
+# Seconds to wait for the copy that another process is making.
+_WAIT_FOR_COPY = 10.0
 # Expired lines go a part at a time.
 _PARTS = 15
 
@@ -34,8 +40,13 @@ class _Load:
         self.memory = Memory()
         self.marks = Marks()
         self.marks.begin(started, newest)
-        self.last = 0
+        self.last = self.number = 0
         self.up_to = self.marks.since(started, LONG_LOOK_BACK)
+        self.is_large = len(newest) == _NEWEST
+        self.began_at = started
+        # Pages are read from a copy in the cache, or put into one: REVOCATION_CACHE.
+        self.copy: Copy | None = None
+        self.makes: str | None = None
 
 
 class Learning:
@@ -50,6 +61,8 @@ class Learning:
         self._marks = Marks()
         self._recent = RecentLines()
         self._changing = threading.Lock()
+        self.newest_made_at: float | None = None
+        self._own_look_at = float("-inf")
         self._part = 0
         self._no_load_before = float("-inf")
 
@@ -64,6 +77,11 @@ class Learning:
         return self._load is not None
 
     @property
+    def newest(self) -> int:
+        """The newest key that was read, 0 for none."""
+        return self._marks.newest
+
+    @property
     def knows_users(self) -> bool:
         """Whether the sessions of any user may have ended, as far as is known."""
         memory = self.memory
@@ -71,18 +89,58 @@ class Learning:
 
     # --- all of it -------------------------------------------------------------------------------
 
-    def read_page(self, started: float) -> None:
-        """Read the next lines of all; the last of them completes the memory."""
+    def read_page(self, started: float, relay: Relay | None = None) -> bool:
+        """Read the next lines of all; the last of them completes the memory.
+
+        Returns False where nothing was read: another process is making a copy for all.
+        """
         load = self._load
         if load is None:
             load = self._load = _Load(reader.newest_keys(_NEWEST), started)
         if load.last < load.up_to:
+            if relay is not None and load.is_large:
+                if not self._is_source_known(load, relay, started):
+                    return False
+                if load.copy is not None:
+                    return self._read_copied(load, relay, started)
             page = reader.page_between(load.last, load.up_to)
-            load.memory.append(page.sessions)
-            load.memory.put(page.others)
+            self._fill(load, page.sessions, page.others)
             load.last = page.last
+            if relay is not None and load.makes is not None:
+                relay.put_page(load.makes, load.number, page.sessions, page.others)
+            load.number += 1
+            if load.last >= load.up_to and relay is not None and load.makes is not None:
+                relay.put_copy(Copy(load.makes, load.number, load.up_to))
         if load.last >= load.up_to:
             self._finish(load, started)
+        return True
+
+    def _fill(self, load: _Load, sessions: list[Any], others: list[Line]) -> None:
+        load.memory.append(sessions)
+        load.memory.put(others)
+
+    def _is_source_known(self, load: _Load, relay: Relay, started: float) -> bool:
+        """Find out whether to read the copy, or to make it; False while another makes it."""
+        if load.copy is None and load.makes is None and load.last == 0:
+            load.copy = relay.copy()
+            if load.copy is None and relay.is_turn_of_copy():
+                load.makes = uuid4().hex
+            return bool(load.copy or load.makes) or started > load.began_at + _WAIT_FOR_COPY
+        return True
+
+    def _read_copied(self, load: _Load, relay: Relay, started: float) -> bool:
+        assert load.copy is not None
+        page = relay.page(load.copy, load.number)
+        if page is None:  # gone meanwhile: the database has it all
+            self._load = _Load(reader.newest_keys(_NEWEST), started - _WAIT_FOR_COPY)
+            self._load.is_large = False
+            return True
+        self._fill(load, *page)
+        load.number += 1
+        if load.number >= load.copy.pages:
+            load.last = load.up_to = load.copy.up_to
+            self._finish(load, started)
+        return True
 
     def _finish(self, load: _Load, started: float) -> None:
         # These a poll would find: they are known by their keys from now on.
@@ -93,9 +151,11 @@ class Learning:
         load.marks.note(started, max((line.pk for line in lines), default=0))
         with self._changing:
             self.memory, self._marks, self._recent = load.memory, load.marks, recent
+            self.newest_made_at = max((line.created_at for line in lines), default=None)
             self.complete = self.settled = True
             self._load = None
         self.next_long_look = started + _LONG_LOOK_EVERY
+        self._own_look_at = started + LONG_LOOK_BACK
 
     # --- what is new -----------------------------------------------------------------------------
 
@@ -107,6 +167,19 @@ class Learning:
         with self._changing:
             since = self._marks.since(started, LOOK_BACK)
         return self._take(started, reader.keys_above(since), since, pending)
+
+    def is_long_look_due(self, started: float, relay: Relay | None) -> bool:
+        """Tell whether to look back now: once a minute, through a cache one process for all.
+
+        Each looks for itself every 15 minutes all the same: it may be the one that missed a line.
+        """
+        if started < self.next_long_look:
+            return False
+        if relay is None or started >= self._own_look_at or relay.is_turn_of_long_look():
+            self._own_look_at = started + LONG_LOOK_BACK * random.uniform(0.8, 1)  # noqa: S311
+            return True
+        self.next_long_look = started + _LONG_LOOK_EVERY
+        return False
 
     def look_back(self, started: float, pending: set[int]) -> list[Line]:
         """Once a minute: take what became visible late, write what was lost, count the lines."""
@@ -133,7 +206,11 @@ class Learning:
         with self._changing:
             new = found - self._recent.keys_above(since)
         pks = sorted(pk for pk, _ in new if pk not in pending)
-        lines = reader.lines_of(pks) if pks else []
+        return self.take(started, reader.lines_of(pks) if pks else [])
+
+    def take(self, started: float, lines: list[Line]) -> list[Line]:
+        """Take lines as far as they are not known; return those."""
+        since = min((line.pk for line in lines), default=1) - 1
         with self._changing:
             known = self._recent.keys_above(since)  # another thread may have asked as well
             lines = [line for line in lines if (line.pk, line.created_at) not in known]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
+from django.db import connections
 from django.db.models import Count
 
 from .entries import SESSION, Line
@@ -30,6 +31,17 @@ def table() -> Any:
     from ..models.tables import Revocation
 
     return Revocation.objects.all()
+
+
+def clock_of_database() -> float:
+    """Return the time (Unix time) by the clock that makes `created_at`; the table may be empty."""
+    from ..models.tables import UnixNow
+
+    connection = connections[table().db]
+    sql, _ = getattr(UnixNow(), f"as_{connection.vendor}")(None, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {sql}")  # a constant
+        return float(cursor.fetchone()[0])
 
 
 def keys_above(key: int) -> set[Key]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -322,3 +322,15 @@ def test_newest_line_of_the_feed_is_never_cleared(db_engine: None) -> None:
     Revocation.objects.create(kind="s", name="3", expires_at=1.0)
     call_command("clearsessions")
     assert [line.name for line in Revocation.objects.all()] == ["3"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_clearing_takes_no_part_in_the_logins_transaction(
+    db_engine: None, outside_tests: None
+) -> None:
+    """A deadlock with other sessions would take the login back."""
+    make_rows(2)
+    with transaction.atomic():
+        cleanup.clear_at_login()
+        assert Session.objects.count() == 2
+    assert Session.objects.count() == 0

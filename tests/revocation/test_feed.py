@@ -500,9 +500,10 @@ def test_others_go_on_while_one_thread_asks(
     clock.shift(1)
     asking, go_on = threading.Event(), threading.Event()
 
-    def slow(started: float, counts: bool) -> None:
+    def slow(started: float, *args: Any) -> float:
         asking.set()
         assert go_on.wait(10)
+        return started
 
     monkeypatch.setattr(feed, "_read", slow)
     thread = threading.Thread(target=feed.refresh)
@@ -521,9 +522,10 @@ def test_nobody_waits_longer_than_a_second_for_a_database_that_hangs(
     clock.shift(10)
     asking, go_on = threading.Event(), threading.Event()
 
-    def hangs(started: float, counts: bool) -> None:
+    def hangs(started: float, *args: Any) -> float:
         asking.set()
         assert go_on.wait(20)
+        return started
 
     monkeypatch.setattr(feed, "_read", hangs)
     thread = threading.Thread(target=feed.refresh)
@@ -548,10 +550,11 @@ async def test_event_loop_goes_on_while_the_feed_asks(
     feed = Feed()
     asking, go_on = threading.Event(), threading.Event()
 
-    def slow(started: float, counts: bool) -> None:
+    def slow(started: float, *args: Any) -> float:
         asking.set()
         assert go_on.wait(10)
         feed._learning.complete = feed._learning.settled = True
+        return started
 
     monkeypatch.setattr(feed, "_read", slow)
     task = asyncio.ensure_future(feed.arefresh())

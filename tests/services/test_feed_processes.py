@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import pytest
 
 from tests.conftest import ENGINES
 
-from .client import Jar, together
+from .client import Jar, Running, together
 from .conftest import logged_in, make_user, needs_database_server
 from .servers import Database, Server, Site, serve, until
 
@@ -28,9 +29,12 @@ def served(site_database: Database, tmp_path: Path) -> Iterator[Callable[..., Si
     with contextlib.ExitStack() as stack:
 
         def start(
-            *kinds: str, engine: str = "hybrid", clocks: tuple[float, ...] = (0.0, 0.0)
+            *kinds: str,
+            engine: str = "hybrid",
+            clocks: tuple[float, ...] = (0.0, 0.0),
+            **jwtsession: Any,
         ) -> Site:
-            site = serve(site_database, tmp_path, ENGINES[engine], {}, kinds, clocks)
+            site = serve(site_database, tmp_path, ENGINES[engine], jwtsession, kinds, clocks)
             return stack.enter_context(site)
 
         yield start
@@ -160,3 +164,76 @@ def test_server_whose_clock_is_ten_seconds_off_works_beside_the_other(
         jar.get(right, "log_out")
         until(lambda c=copy, w=wrong: w.get("session", c.cookie).user is None, WITHIN)
         assert logged_in(wrong, user).get(right, "session").user == user
+
+
+@pytest.mark.parametrize("engine", ["cookie", "hybrid"])
+def test_end_that_is_rolled_back_ends_nothing_in_any_process(
+    served: Callable[..., Site], engine: str
+) -> None:
+    site = served("gthread", "gthread", engine=engine)
+    server, other = site.servers
+    user = make_user(site)
+    jar = logged_in(server, user)
+    sid = server.get("session", jar.cookie).json["sid"]
+    assert server.get("end_in_vain", sid=sid).status == 200
+    end = time.monotonic() + WITHIN
+    while time.monotonic() < end:
+        assert [each.get("session", jar.cookie).user for each in (server, other)] == [user, user]
+        time.sleep(0.1)
+
+
+def test_end_whose_transaction_takes_six_seconds_counts_from_its_commit(
+    served: Callable[..., Site],
+) -> None:
+    """More than others look back for is written again."""
+    site = served("gthread", "gthread", engine="cookie")
+    server, other = site.servers
+    user = make_user(site)
+    jar = logged_in(server, user)
+    sid = server.get("session", jar.cookie).json["sid"]
+    slow = Running(lambda: server.get("end_slowly", sid=sid, seconds=6))
+    time.sleep(3)
+    assert [each.get("session", jar.cookie).user for each in (server, other)] == [user, user]
+    assert slow.answer().status == 200
+    assert server.get("session", jar.cookie).user is None
+    until(lambda: other.get("session", jar.cookie).user is None, WITHIN)
+    [[lines]] = site.database.sql(
+        "SELECT count(*) FROM django_jwtsession_revocation WHERE name = %s", sid
+    )
+    assert lines == 2
+
+
+def test_end_all_login_end_all_on_servers_whose_clocks_differ(
+    served: Callable[..., Site],
+) -> None:
+    site = served("gthread", "gthread", engine="cookie", clocks=(5.0, -5.0))
+    for ahead, behind in (site.servers, site.servers[::-1]):
+        user = make_user(site)
+        ahead.get("end_all", user=user)
+        jar = logged_in(behind, user)
+        assert jar.get(ahead, "session").user == user
+        again = logged_in(ahead, user)
+        behind.get("end_all", user=user)
+        for cookie in (jar.cookie, again.cookie):
+            for server in site.servers:
+                until(
+                    lambda server=server, cookie=cookie: server.get("session", cookie).user is None,
+                    WITHIN,
+                )
+
+
+def test_ends_reach_all_processes_through_redis(served: Callable[..., Site]) -> None:
+    if "REDIS_URL" not in os.environ:
+        pytest.skip("needs a REDIS_URL")
+    kinds, clocks = ("sync", "gthread", "uvicorn"), (0.0, 0.0, 0.0)
+    site = served(*kinds, engine="cookie", clocks=clocks, REVOCATION_CACHE="default")
+    server = site.servers[0]
+    user = make_user(site)
+    for _ in range(3):
+        jar = logged_in(server, user)
+        for each in site.servers:
+            assert each.get("session", jar.cookie).user == user
+        server.get("end_session", sid=server.get("session", jar.cookie).json["sid"])
+        for each in site.servers:
+            until(lambda each=each, jar=jar: each.get("session", jar.cookie).user is None, 2.5)
+    assert site.logged("cannot be used") == 0, site.errors()

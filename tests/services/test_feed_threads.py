@@ -32,8 +32,9 @@ class SlowFeed(Feed):
         self.reading = threading.Event()
         self.asked = 0
         self.error: Exception | None = None
+        self._learning.complete = self._learning.settled = True  # a small table
 
-    def _read(self, started: float) -> float:
+    def _read(self, started: float, *args: Any) -> float:
         self.asked += 1
         self.reading.set()
         assert self.let.wait(10)
@@ -72,7 +73,7 @@ def test_first_requests_after_a_quiet_hour_wait_for_the_answer() -> None:
     feed = SlowFeed()
     feed.let.set()
     feed.refresh()
-    feed._asked_at = time.time() - IDLE
+    feed._asked_at = time.monotonic() - IDLE
     feed._next_ask = feed._asked_at + 1
     feed.let.clear()
     feed.reading.clear()
@@ -91,7 +92,7 @@ def test_nobody_waits_while_the_last_answer_is_young() -> None:
     feed = SlowFeed()
     feed.let.set()
     feed.refresh()
-    feed._next_ask = time.time()
+    feed._next_ask = time.monotonic()
     feed.let.clear()
     feed.reading.clear()
     asking = Running(lambda: refreshed(feed))  # type: ignore[arg-type, return-value]

@@ -199,7 +199,7 @@ def test_feed_asks_for_what_is_new_by_an_index(outside_tests: None) -> None:
     revoke_session(living().sid)
     feed._next_ask = 0.0
     assert scans(feed.refresh) == []
-    feed._next_ask = feed._next_long_look = 0.0
+    feed._next_ask = feed._learning.next_long_look = 0.0
     assert scans(feed.refresh) == []
 
 

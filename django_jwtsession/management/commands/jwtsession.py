@@ -14,7 +14,7 @@ from ...exceptions import BadToken
 from ...models.clearing import session_model
 from ...revocation import ending as revocation
 from ...revocation.reasons import EndReason
-from . import _person, _revoke
+from . import _person, _revoke, _status
 from ._inspect import Report, inspect
 from ._keygen import KEY_TYPES, keygen
 
@@ -53,6 +53,8 @@ class Command(BaseCommand):
         show.add_argument("--user", required=True, metavar="NAME", help="the name of a login")
         end = commands.add_parser("revoke", help="end sessions, on every process")
         _revoke.add_arguments(end)
+        how = commands.add_parser("status", help="say whether ends of sessions reach the processes")
+        how.add_argument("--json", action="store_true", help="print one JSON object")
         tell = commands.add_parser("export", help="print what is kept on a user, as JSON")
         tell.add_argument("--user", required=True, metavar="NAME", help="the name of a login")
         erase = commands.add_parser("erase", help="end a user's sessions and delete their history")
@@ -123,6 +125,13 @@ class Command(BaseCommand):
         )
         count = _revoke.revoke_where(wanted, dry_run)
         self.stdout.write(f"{count} sessions would end." if dry_run else f"Ended {count} sessions.")
+
+    def status(self, *, json: bool, **options: Any) -> None:
+        """Print how the feed is doing; exit with 1 where something is wrong, for monitoring."""
+        found = _status.status()
+        self.stdout.write(_status.as_json(found) if json else _status.as_text(found))
+        if found.problems:
+            sys.exit(1)
 
     def export(self, *, user: str, **options: Any) -> None:
         """Print what is kept on a user."""

@@ -32,6 +32,15 @@ else:
     # A login's thread keeps its connection: most of a short request would be connecting.
     DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
+if _redis := os.environ.get("REDIS_URL"):
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": _redis,
+            "KEY_PREFIX": _url.rpartition("/")[2],  # each run has its own
+        }
+    }
+
 INSTALLED_APPS = [
     "django_jwtsession",
     "django.contrib.auth",

@@ -19,6 +19,8 @@ urlpatterns = [
         views.append,
         views.change_password,
         views.end_session,
+        views.end_in_vain,
+        views.end_slowly,
         views.end_all,
         views.end_rows,
         views.is_ended,

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.contrib.auth import login, logout, update_session_auth_hash
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 
 from django_jwtsession.models import Session
@@ -127,6 +128,22 @@ def change_password(request: HttpRequest) -> None:
 @page
 def end_session(request: HttpRequest, sid: str) -> None:
     revoke_session(sid, reason="test")
+
+
+@page
+def end_in_vain(request: HttpRequest, sid: str) -> None:
+    """In a transaction that is rolled back, as ATOMIC_REQUESTS does after an error."""
+    with transaction.atomic():
+        revoke_session(sid, reason="test")
+        transaction.set_rollback(True)
+
+
+@page
+def end_slowly(request: HttpRequest, sid: str, seconds: str) -> None:
+    """In a transaction that commits some time after."""
+    with transaction.atomic():
+        revoke_session(sid, reason="test")
+        time.sleep(float(seconds))
 
 
 @page

@@ -1,0 +1,96 @@
+"""Statements that the database asks to be tried again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, OperationalError, transaction
+
+from django_jwtsession.models import retry
+from django_jwtsession.models.retry import is_conflict, run_again
+
+
+class DriverError(Exception):
+    def __init__(self, *args: Any, sqlstate: str | None = None) -> None:
+        super().__init__(*args)
+        self.sqlstate = sqlstate
+
+
+def error(*args: Any, sqlstate: str | None = None) -> OperationalError:
+    found = OperationalError(*args)
+    found.__cause__ = DriverError(*args, sqlstate=sqlstate)
+    return found
+
+
+CONFLICTS = [
+    error(1213, "Deadlock found when trying to get lock"),
+    error(1205, "Lock wait timeout exceeded"),
+    error("could not serialize access", sqlstate="40001"),
+    error("deadlock detected", sqlstate="40P01"),
+]
+
+
+class Statement:
+    def __init__(self, failures: int, error: Exception) -> None:
+        self.failures, self.error, self.tries = failures, error, 0
+
+    def __call__(self) -> str:
+        self.tries += 1
+        if self.tries <= self.failures:
+            raise self.error
+        return "done"
+
+
+@pytest.fixture
+def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    found: list[float] = []
+    monkeypatch.setattr(retry.time, "sleep", found.append)
+    return found
+
+
+@pytest.mark.parametrize("conflict", CONFLICTS, ids=str)
+@pytest.mark.django_db(transaction=True)
+def test_conflict_is_tried_again_after_growing_rests(
+    conflict: Exception, rests: list[float]
+) -> None:
+    statement = Statement(4, conflict)
+    assert run_again(DEFAULT_DB_ALIAS, statement) == "done"
+    assert len(rests) == 4
+    for number, rest in enumerate(rests):
+        assert 0.2 * 0.02 * 2**number <= rest <= 0.02 * 2**number
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tries_have_an_end(rests: list[float]) -> None:
+    statement = Statement(99, CONFLICTS[0])
+    with pytest.raises(OperationalError):
+        run_again(DEFAULT_DB_ALIAS, statement)
+    assert statement.tries == 7
+    assert sum(rests) < 1.3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [error(2006, "gone away"), error("unique", sqlstate="23505"), IntegrityError("no cause")],
+    ids=str,
+)
+@pytest.mark.django_db(transaction=True)
+def test_other_errors_are_not_tried_again(other: Exception, rests: list[float]) -> None:
+    statement = Statement(1, other)
+    with pytest.raises(type(other)):
+        run_again(DEFAULT_DB_ALIAS, statement)
+    assert statement.tries == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_inside_somebodys_transaction_nothing_is_tried_again(rests: list[float]) -> None:
+    """The whole of it is lost, and only its owner knows what to do again."""
+    statement = Statement(1, CONFLICTS[0])
+    with pytest.raises(OperationalError), transaction.atomic():
+        run_again(DEFAULT_DB_ALIAS, statement)
+    assert statement.tries == 1
+
+
+def test_what_the_driver_said_is_looked_at_and_not_the_words() -> None:
+    assert not is_conflict(OperationalError("deadlock 1213 40001"))

@@ -1,0 +1,166 @@
+"""REVOCATION_CACHE: one process asks for all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.cache import caches
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+
+from django_jwtsession.models import Revocation
+from django_jwtsession.revocation import learning, reader
+from django_jwtsession.revocation.feed import Feed
+
+from .conftest import Line
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("polling", "cache")]
+
+
+@pytest.fixture
+def cache(settings: Any) -> Any:
+    """A cache that all feeds of this process share, as all servers share Redis."""
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.JWTSESSION = {"REVOCATION_CACHE": "default"}
+    caches["default"].clear()
+    return caches["default"]
+
+
+def processes(count: int) -> list[Feed]:
+    feeds = [Feed() for _ in range(count)]
+    for feed in feeds:
+        feed.refresh()
+    return feeds
+
+
+def poll(feeds: list[Feed], clock: Any, seconds: float = 1) -> int:
+    """Let each process serve requests for some time; return the number of queries."""
+    with CaptureQueriesContext(connection) as queries:
+        for _ in range(int(seconds * 10)):
+            clock.shift(0.1)
+            for feed in feeds:
+                feed.refresh()
+    return len(queries)
+
+
+def test_one_process_asks_for_all(clock: Any, line: Line) -> None:
+    feeds = processes(20)
+    poll(feeds, clock, 3)
+    assert poll(feeds, clock, 10) <= 25  # 200 without it
+
+
+def test_all_know_within_two_intervals(clock: Any, line: Line) -> None:
+    feeds = processes(10)
+    poll(feeds, clock, 3)
+    for number in range(5):
+        line(f"{number}", epoch=number)
+        poll(feeds, clock, 2.2)
+        assert all(feed.end_of(f"{number}") == number for feed in feeds)
+
+
+def test_what_a_process_read_by_itself_reaches_the_others(clock: Any, line: Line) -> None:
+    """A login asks the database at once; then it may be this process's turn to ask for all."""
+    feeds = processes(4)
+    poll(feeds, clock, 3)
+    line("one")
+    for feed in feeds[:3]:
+        clock.shift(0.01)
+        feed.refresh(0.0)
+    poll(feeds, clock, 2.2)
+    assert feeds[3].is_ended("one")
+
+
+def test_process_that_dies_while_it_asks_silences_nobody(clock: Any, line: Line) -> None:
+    feeds = processes(3)
+    poll(feeds, clock, 3)
+    caches["default"].set("django_jwtsession:feed::turn", 1, 1)  # it has the turn, and is gone
+    line("one")
+    poll(feeds, clock, 3)
+    assert all(feed.is_ended("one") for feed in feeds)
+
+
+@pytest.mark.parametrize("lost", ["all", "segments"])
+def test_cache_that_forgets_loses_nothing(clock: Any, line: Line, lost: str) -> None:
+    feeds = processes(3)
+    poll(feeds, clock, 3)
+    cache: Any = caches["default"]
+    for number in range(3):
+        line(f"{number}")
+        poll(feeds[:1], clock, 1.2)  # the others do not look
+        if lost == "all":
+            cache.clear()
+        else:
+            for key in [key for key in cache._cache if key.rpartition(":")[2].isdigit()]:
+                del cache._cache[key], cache._expire_info[key]
+    poll(feeds, clock, 2.2)
+    assert all(feed.is_ended(f"{number}") for feed in feeds for number in range(3))
+
+
+def test_cache_out_of_reach_leaves_it_to_the_database(
+    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    feeds = processes(2)
+
+    def fails(*args: Any, **kwargs: Any) -> Any:
+        raise ConnectionError("no cache")
+
+    monkeypatch.setattr(type(caches["default"]), "get", fails)
+    line("one")
+    poll(feeds, clock, 2)
+    assert all(feed.is_ended("one") for feed in feeds)
+    assert sum("cannot be used" in record.message for record in caplog.records) == 2
+
+
+def test_database_out_of_reach_is_an_outage_and_not_the_caches(
+    clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    [feed] = processes(1)
+
+    def fails(*args: Any) -> Any:
+        raise OperationalError("out of reach")
+
+    monkeypatch.setattr(reader, "keys_above", fails)
+    poll([feed], clock, 3)
+    assert feed._outage
+    assert "REVOCATION_CACHE" not in caplog.text
+
+
+def test_start_of_many_processes_reads_the_table_once(
+    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "PAGE", 10)
+    monkeypatch.setattr(learning, "_NEWEST", 5)
+    for number in range(200):
+        line(f"{number}", age=86400, lives=86400, epoch=number)
+    line("7", kind="u", before=100.0, age=86400)
+    for number in range(200, 210):
+        line(f"{number}", age=86400, lives=86400)
+    first, second = Feed(), Feed()
+    first.refresh()  # begins to make a copy
+    second.refresh()
+    assert not second._learning.complete  # and the other waits for it, which asks for each token
+    assert second.is_ended("199", 199)
+    first.load()
+    with CaptureQueriesContext(connection) as queries:
+        second.load()
+    assert len(queries) <= 3
+    assert second.count() == first.count() == 211
+    assert [second.end_of(f"{number}") for number in (0, 199)] == [0, 199]
+    assert second.revoked("sid", "7", 50.0)
+
+
+def test_copy_that_never_comes_is_waited_for_ten_seconds(
+    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "PAGE", 10)
+    monkeypatch.setattr(learning, "_NEWEST", 5)
+    for number in range(100):
+        line(f"{number}", age=86400, lives=86400)
+    Feed().refresh()  # dies at its first page
+    feed = Feed()
+    for _ in range(30):
+        clock.shift(1)
+        feed.refresh()
+    assert feed.count() == 100
+    assert Revocation.objects.count() == 100

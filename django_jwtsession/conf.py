@@ -57,6 +57,7 @@ class Config:
     ip_age: float | None = None
     new_device_email: bool = False
     token_reuse_email: bool = False
+    location: str | None = None
 
     @cached_property
     def codec(self) -> Codec:
@@ -188,6 +189,7 @@ RULES: dict[str, _Rule] = {
     "CLEAR_AT_LOGIN": _Rule(_count, "the most expired rows a login may delete, 0 for none"),
     "NEW_DEVICE_EMAIL": _Rule(_switch, "True or False"),
     "TOKEN_REUSE_EMAIL": _Rule(_switch, "True or False"),
+    "LOCATION": _Rule(_name, "the dotted path of a function from an IP address to words, or None"),
 }
 assert set(RULES) == {each.name.upper() for each in fields(Config)}
 

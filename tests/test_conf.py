@@ -34,6 +34,7 @@ WRONG: dict[str, list[Any]] = {
     "CLEAR_AT_LOGIN": [-1, 1.5, True, None, "100"],
     "NEW_DEVICE_EMAIL": [1, 0, None, "ada@example.com"],
     "TOKEN_REUSE_EMAIL": [1, 0, None, "yes"],
+    "LOCATION": ["", len, True],
 }
 RIGHT: dict[str, list[Any]] = {
     "ALGORITHMS": [["A256GCM"], ("HS256", "A256GCM")],
@@ -49,6 +50,7 @@ RIGHT: dict[str, list[Any]] = {
     "CLEAR_AT_LOGIN": [0, 100],
     "NEW_DEVICE_EMAIL": [True, False],
     "TOKEN_REUSE_EMAIL": [True, False],
+    "LOCATION": ["site.places.words", None],
 }
 
 

@@ -7,4 +7,7 @@ from django.urls import path
 
 from .urls import urlpatterns as pages
 
-urlpatterns = [path("password/", PasswordChangeView.as_view(success_url="/")), *pages]
+urlpatterns = [
+    path("password/", PasswordChangeView.as_view(success_url="/"), name="password_change"),
+    *pages,
+]

@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.exceptions import DisallowedHost
+from django.contrib.sites.shortcuts import get_current_site
+from django.core.exceptions import DisallowedHost, ImproperlyConfigured, ObjectDoesNotExist
 from django.core.mail import EmailMultiAlternatives
 from django.db import connections, router
 from django.http import HttpRequest
@@ -26,8 +27,12 @@ from django.utils import timezone
 
 from ..conf import get_config, in_test_environment
 from ..devices import clients as devices
+from ..devices.locations import location
 from ..models.tables import SessionEvent
 from .events import after_commit, device_of
+
+# Where a password is changed: of Django, of allauth.
+_PASSWORD_PAGES = ("password_change", "account_change_password")
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -73,7 +78,10 @@ def alarm_message(event: SessionEvent, environ: Mapping[str, Any]) -> EmailMulti
         "event": event,
         "device": devices.words(browser, event.os),
         "time_zone": timezone.get_current_timezone_name(),
-        "sessions_url": _sessions_url(environ),
+        "location": location(event.ip_address),
+        "site": _site_name(environ),
+        "sessions_url": _url_of(environ, "jwtsession:sessions"),
+        "password_url": _url_of(environ, *_PASSWORD_PAGES),
     }
     template = f"jwtsession/mail/{event.kind}"
     subject = " ".join(render_to_string(f"{template}_subject.txt", context).split())
@@ -84,16 +92,38 @@ def alarm_message(event: SessionEvent, environ: Mapping[str, Any]) -> EmailMulti
     return message
 
 
-def _sessions_url(environ: Mapping[str, Any]) -> str | None:
-    """Return the address of the user's sessions; None where the site has no such page.
+def _site_name(environ: Mapping[str, Any]) -> str:
+    """Return what the site calls itself: the name in django.contrib.sites, or its host; or ""."""
+    try:
+        name: str = get_current_site(_request(environ)).name
+    except (DisallowedHost, KeyError, ObjectDoesNotExist, ImproperlyConfigured):
+        return ""
+    return name
+
+
+def _request(environ: Mapping[str, Any]) -> HttpRequest:
+    request = HttpRequest()
+    request.META = dict(environ)
+    return request
+
+
+def _path_of(*names: str) -> str:
+    """Return the path of the first of some pages that the site has. Raises NoReverseMatch."""
+    for name in names[:-1]:
+        with suppress(NoReverseMatch):
+            return reverse(name)
+    return reverse(names[-1])
+
+
+def _url_of(environ: Mapping[str, Any], *names: str) -> str | None:
+    """Return the address of the first of some pages that the site has; None if it has none.
 
     Nor where ALLOWED_HOSTS does not know the request's host: the mail must not lead elsewhere, and
     a wrong Host must not keep it from being sent.
     """
-    request = HttpRequest()
-    request.META = dict(environ)
+    request = _request(environ)
     try:
-        host, path = request.get_host(), reverse("jwtsession:sessions")
+        host, path = request.get_host(), _path_of(*names)
     except (DisallowedHost, KeyError, NoReverseMatch):
         return None
     # META says nothing of the scheme under ASGI; a site with a Secure cookie is on https.

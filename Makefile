@@ -124,6 +124,7 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests benchmarks fuzz
 	$(BIN)/lint-imports --no-logo
 
 # Sizes, arrows between modules, and the files that a request enters; tests/test_shape.py holds them.

@@ -271,9 +271,9 @@ def test_user_agents_are_described_in_the_words_people_use(
 
 def test_ten_kilobytes_of_junk_cost_milliseconds() -> None:
     describe("warm")
-    began = time.perf_counter()
+    began = time.thread_time()
     describe("Mozilla/5.0 (" + "; x" * 3000)
-    assert time.perf_counter() - began < 0.2
+    assert time.thread_time() - began < 0.2
 
 
 def test_stored_user_agent_is_printable_and_512_characters_at_most() -> None:

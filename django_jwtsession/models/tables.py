@@ -145,7 +145,9 @@ class Revocation(models.Model):
 
     kind = models.CharField(_("kind"), max_length=1, choices=Kind.choices)
     # The sid, or the user's pk as text; "" for everyone.
-    name = models.CharField(_("name"), max_length=255, blank=True, default="")
+    name = models.CharField(
+        pgettext_lazy("sessions", "name"), max_length=255, blank=True, default=""
+    )
     # Of a session: tokens up to this epoch (milliseconds) are ended; none means for good.
     epoch = models.BigIntegerField(_("up to epoch"), null=True, blank=True)
     # Of a user or everyone: logins from before this moment are ended.

@@ -110,7 +110,7 @@ def watch(seconds: float) -> list[list[Any]]:
     end = time.time() + seconds
     while (now := time.time()) < end:
         feed.refresh()
-        new = feed._recent.keys() - known
+        new = feed._sessions.keys() - known
         known |= new
         at = time.time()
         learnt += [[sid, at] for sid in new]

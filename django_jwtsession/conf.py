@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
@@ -27,6 +27,8 @@ from .tokens.keys import ALGORITHMS, KeyRing, KeySource, read_pem
 
 DAY = 86400
 SHORTEST_SECRET = 32  # bytes
+# Browsers drop a cookie whose name and value are longer, without a word (RFC 6265 6.1).
+MAX_COOKIE_SIZE = 4096
 JSON_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 
 
@@ -58,14 +60,26 @@ class Config:
     new_device_email: bool = False
     token_reuse_email: bool = False
     location: str | None = None
+    passive_paths: Sequence[str] = ()
+    cookie_was: Sequence[Mapping[str, Any]] = ()
+    max_cookie_size: int = MAX_COOKIE_SIZE
 
     @cached_property
     def codec(self) -> Codec:
         """The codec of this site. Raises ImproperlyConfigured where KEYS cannot be used."""
+        return self._codec_of(settings.SESSION_COOKIE_NAME)
+
+    @cached_property
+    def former_codecs(self) -> dict[str, Codec]:
+        """The codecs of the names that the session cookie had: a name is part of every key."""
+        names = {entry["name"] for entry in self.cookie_was if "name" in entry}
+        return {name: self._codec_of(name) for name in names - {settings.SESSION_COOKIE_NAME}}
+
+    def _codec_of(self, cookie_name: str) -> Codec:
         try:
             ring = KeyRing(
                 self.key_sources,
-                settings.SESSION_COOKIE_NAME,
+                cookie_name,
                 max_age=max(self.absolute_age, settings.SESSION_COOKIE_AGE),
                 compress=self.compress,
             )
@@ -147,6 +161,32 @@ def _name(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value != "")
 
 
+def _paths(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(
+        isinstance(path, str) and path.startswith("/") for path in value
+    )
+
+
+def _places(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(_is_place(entry) for entry in value)
+
+
+def _is_place(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and bool(entry)
+        and entry.keys() <= {"name", "domain", "path"}
+        and isinstance(entry.get("name", "x"), str)
+        and bool(entry.get("name", "x"))
+        and isinstance(entry.get("domain"), str | None)
+        and _paths([entry.get("path", "/")])
+    )
+
+
+def _cookie_size(value: Any) -> bool:
+    return type(value) is int and 1024 <= value <= MAX_COOKIE_SIZE
+
+
 @dataclass(frozen=True)
 class _Rule:
     accepts: Callable[[Any], bool]
@@ -190,6 +230,17 @@ RULES: dict[str, _Rule] = {
     "NEW_DEVICE_EMAIL": _Rule(_switch, "True or False"),
     "TOKEN_REUSE_EMAIL": _Rule(_switch, "True or False"),
     "LOCATION": _Rule(_name, "the dotted path of a function from an IP address to words, or None"),
+    "PASSIVE_PATHS": _Rule(
+        _paths, 'a list of paths that begin with "/", such as ["/poll", "/events/"]'
+    ),
+    "COOKIE_WAS": _Rule(
+        _places,
+        'a list of dicts with one or more of "name", "domain" and "path", such as'
+        ' [{"name": "sessionid", "domain": "example.com"}]',
+    ),
+    "MAX_COOKIE_SIZE": _Rule(
+        _cookie_size, "the bytes that name and value may take, 1024 to 4096 (what browsers keep)"
+    ),
 }
 assert set(RULES) == {each.name.upper() for each in fields(Config)}
 

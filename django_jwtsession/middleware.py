@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, cast
 
 from asgiref.sync import sync_to_async
@@ -18,10 +18,12 @@ from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessio
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
-from django.utils.http import http_date
 
+from .backends import answer
+from .backends.arrival import arrived, session_of
 from .backends.base import TokenSession
-from .backends.options import Options, get_options
+from .backends.options import get_options
+from .backends.passive import is_passive
 from .backends.policy import Action, respond
 from .conf import in_test_environment, require_keys
 from .devices import clients as devices
@@ -37,6 +39,11 @@ _METHODS = {
 }
 _SETS_COOKIE = frozenset({Action.SAVE, Action.REFRESH, Action.REISSUE})
 _CHANGES_COOKIE = _SETS_COOKIE | {Action.DELETE}
+
+# What may block: the function, and its async twin where it has one.
+Step = tuple[Callable[[], Any], Callable[[], Awaitable[Any]] | None]
+# Yields what may block, is sent what it returned, and returns the response.
+Flow = Generator[Step, Any, HttpResponseBase]
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
@@ -89,7 +96,13 @@ class SessionMiddleware(DjangoSessionMiddleware):
             todo.leave()
 
     def process_request(self, request: HttpRequest) -> None:
-        session: Any = self.SessionStore(request.COOKIES.get(get_options().name))
+        options = get_options()
+        several = arrived(request, options)
+        session: Any = (
+            self.SessionStore(request.COOKIES.get(options.name))
+            if several is None
+            else session_of(self.SessionStore, several)
+        )
         request.session = session
         if isinstance(session, TokenSession):
             session.environ = request.META
@@ -97,51 +110,21 @@ class SessionMiddleware(DjangoSessionMiddleware):
     def process_response(self, request: HttpRequest, response: Any) -> Any:
         """Save, extend or delete the session as the request and the response ask for.
 
+        What a view or middleware has put in the place of the session is left alone, as by Django.
+
         Raises SessionInterrupted (400) where the session was written to and has ended meanwhile.
         """
         session: Any = getattr(request, "session", None)
-        if session is None:
+        if not _is_session(session) or _is_untouched(session):
             return response
-        elsewhere = session.accessed and _is_elsewhere(session)
-        if not elsewhere and _is_nothing_due(session):
-            return finish(Action.NOTHING, request, response)
-        if getattr(session, "reused", None) is not None:
-            session.report_reuse()
-        if get_options().save_every_request and not session.is_empty():
-            session.get_expiry_age()  # loads it: only a living session is saved
-        action = decide(request, response)
-        if action in _METHODS:
-            try:
-                if getattr(session, _METHODS[action])() is False:
-                    action = Action.NOTHING
-            except UpdateError:
-                raise _interrupted() from None
-        if elsewhere or _may_have_changed(session):
-            _look_for_change(session)
-        return finish(action, request, response)
+        return run(answering(request, response))
 
     async def aprocess_response(self, request: HttpRequest, response: Any) -> Any:
         """See process_response()."""
         session: Any = getattr(request, "session", None)
-        if session is None:
+        if not _is_session(session) or _is_untouched(session):
             return response
-        elsewhere = session.accessed and _is_elsewhere(session)
-        if not elsewhere and _is_nothing_due(session):
-            return finish(Action.NOTHING, request, response)
-        if getattr(session, "reused", None) is not None:
-            await sync_to_async(session.report_reuse)()
-        if get_options().save_every_request and not session.is_empty():
-            await session.aget_expiry_age()
-        action = decide(request, response)
-        if action in _METHODS:
-            try:
-                if await getattr(session, "a" + _METHODS[action])() is False:
-                    action = Action.NOTHING
-            except UpdateError:
-                raise _interrupted() from None
-        if elsewhere or _may_have_changed(session):
-            await sync_to_async(_look_for_change)(session)
-        return finish(action, request, response)
+        return await arun(answering(request, response))
 
 
 def _comes_with_session(request: HttpRequest) -> bool:
@@ -160,76 +143,153 @@ class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
         return cast(HttpResponseBase, await response)
 
 
+# --- the one procedure, and what drives it --------------------------------------------------------
+
+
+def run(flow: Flow) -> HttpResponseBase:
+    """Carry a flow out."""
+    try:
+        step = next(flow)
+        while True:
+            try:
+                result = step[0]()
+            except Exception as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(result)
+    except StopIteration as done:
+        response: HttpResponseBase = done.value
+        return response
+
+
+async def arun(flow: Flow) -> HttpResponseBase:
+    """Carry a flow out; in a thread where a step has no async twin."""
+    try:
+        step = next(flow)
+        while True:
+            try:
+                result = await (step[1] or sync_to_async(step[0]))()
+            except Exception as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(result)
+    except StopIteration as done:
+        response: HttpResponseBase = done.value
+        return response
+
+
+def answering(request: HttpRequest, response: HttpResponseBase) -> Flow:
+    """Yield what has to be done before the response goes out; return it with its headers."""
+    session: Any = request.session
+    is_ours = isinstance(session, TokenSession)
+    elsewhere = is_ours and session.accessed and session.is_elsewhere()
+    if not elsewhere and _is_nothing_due(session):
+        return _finish(Action.NOTHING, request, response)
+    if is_ours and session.reused is not None:
+        yield session.report_reuse, None
+    if get_options().save_every_request and not session.is_empty():
+        yield _step(session, "get_expiry_age")  # loads it: only a living session is saved
+    action = decide(request, response)
+    if action is Action.SAVE and is_ours and is_passive(request):
+        session.passive = True
+        if session.expires_at is None and session.session_key is not None:
+            yield _step(session, "revalidate")  # what does not move has to be known
+    if action in _METHODS:
+        try:
+            if (yield _step(session, _METHODS[action])) is False:
+                action = Action.NOTHING
+        except UpdateError:
+            if not getattr(session, "overtaken", False):
+                raise _interrupted() from None
+            action = Action.NOTHING  # a login has moved it: the browser is to keep that cookie
+    if elsewhere or _may_have_changed(session):
+        yield (lambda: _look_for_change(session)), None
+    return _finish(action, request, response)
+
+
+def _step(session: Any, method: str) -> Step:
+    return getattr(session, method), getattr(session, "a" + method, None)
+
+
 def decide(request: HttpRequest, response: HttpResponseBase) -> Action:
     """Gather what policy.respond() decides upon; no database is asked."""
     session: Any = request.session
-    used = session.accessed
     options = get_options()
     now = time.time()
-    write = session.modified or options.save_every_request
+    is_ours, empty = isinstance(session, TokenSession), session.is_empty()
     # Only a session that was read knows when it ends; those of other engines never say.
-    read = used and not write and isinstance(session, TokenSession) and not session.is_empty()
+    read = is_ours and session.accessed and not session.modified and not empty
+    refresh_due = read and session.refresh_due(now)
+    # Asked for by nearly no request: whether the visitor has done anything.
+    passive = (refresh_due or options.save_every_request) and is_passive(request)
     return respond(
-        # Where the session has just ended, the browser's cookie may not be the one that came.
-        has_cookie=options.name in request.COOKIES and not getattr(session, "just_ended", False),
-        empty=session.is_empty(),
-        write=write,
-        used=used,
+        has_cookie=_has_cookie(request),
+        empty=empty,
+        ended=not is_ours or session.ended_here,
+        no_token=is_ours and session.no_token,
+        write=session.modified or (options.save_every_request and not (is_ours and passive)),
+        used=session.accessed,
         status=response.status_code,
-        prefetch=request.META.get("HTTP_SEC_PURPOSE", "").startswith("prefetch"),
-        refresh_due=read and session.refresh_due(now),
+        passive=passive,
+        shared=answer.may_be_shared(response),
+        spoken=options.name in response.cookies,
+        refresh_due=refresh_due,
         reissue_due=read and session.reissue_due(now),
         touch_due=read and session.touch_due(now),
     )
 
 
-def finish(action: Action, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+def _finish(action: Action, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Set or delete the cookie, and the headers that keep caches from mixing up visitors."""
     if action is Action.DELETE:
-        delete_session_cookie(response)
+        answer.delete_session_cookie(response)
     elif action in _SETS_COOKIE and not getattr(request.session, "withholds_cookie", False):
         session: Any = request.session
-        max_age = _max_age(session)
-        expires = None if max_age is None else _date(int(time.time()) + max_age)
-        set_session_cookie(response, session.session_key, max_age, expires)
+        answer.set_session_cookie(response, session.session_key, _max_age(session))
     elif not request.session.accessed:
         return response
     if "Vary" in response.headers:
         patch_vary_headers(response, ("Cookie",))
     else:
         response.headers["Vary"] = "Cookie"
-    if action in _CHANGES_COOKIE and not response.has_header("Cache-Control"):
-        response.headers["Cache-Control"] = "private, no-store"
+    if action in _CHANGES_COOKIE:
+        if get_options().was:
+            answer.delete_where_it_was(request, response)
+        answer.keep_private(request, response)
     return response
 
 
-def set_session_cookie(
-    response: HttpResponseBase, value: str, max_age: int | None, expires: str | None
-) -> None:
-    """Set the session cookie as the settings describe it."""
+# --- what is asked of a session -------------------------------------------------------------------
+
+
+def _is_session(session: Any) -> bool:
+    """Tell whether it is a session, of whatever engine, and not what a site put in its place."""
+    if isinstance(session, TokenSession):
+        return True
+    return all(hasattr(session, name) for name in ("accessed", "modified", "is_empty"))
+
+
+def _is_untouched(session: Any) -> bool:
+    """Tell whether the request had nothing to do with its session, as many have."""
+    if session.accessed or session.modified or get_options().save_every_request:
+        return False
+    if isinstance(session, TokenSession):
+        return not session.no_token
+    return bool(session.session_key)  # of other engines an empty one goes, as with Django
+
+
+def _is_nothing_due(session: Any) -> bool:
+    """Tell what decide() finds for most requests, without gathering all that it asks for."""
+    if session.modified or get_options().save_every_request or not session.session_key:
+        return False  # without a key a stale cookie may have to go
+    return isinstance(session, TokenSession) and not session.is_due(time.time())
+
+
+def _has_cookie(request: HttpRequest) -> bool:
     options = get_options()
-    response.cookies[options.name] = value
-    cookie = response.cookies[options.name]
-    # At once, not one by one as in set_cookie().
-    dict.update(cookie, _attributes_to_set(options))
-    if max_age is not None:
-        dict.update(cookie, {"max-age": max_age, "expires": expires})
-
-
-def delete_session_cookie(response: HttpResponseBase) -> None:
-    """Delete the session cookie with the attributes that browsers look at.
-
-    A browser ignores a Set-Cookie without Secure and HttpOnly for a name with the prefix __Http- or
-    __Host-Http-, also one that deletes: Django's delete_cookie() cannot remove such a cookie.
-    """
-    options = get_options()
-    response.cookies[options.name] = ""
-    dict.update(response.cookies[options.name], _attributes_to_delete(options))
-
-
-def _is_elsewhere(session: Any) -> bool:
-    """Tell whether this process sees the session on a device or at an address new to it."""
-    return isinstance(session, TokenSession) and session.is_elsewhere()
+    if options.name in request.COOKIES:
+        return True
+    return any(place.name in request.COOKIES for place in options.was)
 
 
 def _may_have_changed(session: Any) -> bool:
@@ -247,54 +307,13 @@ def _look_for_change(session: Any) -> None:
     note_change(session.sid, session.environ)
 
 
-@lru_cache(8)
-def _attributes_to_set(options: Options) -> dict[str, Any]:
-    """Return what Django's set_cookie() makes of the settings."""
-    response = HttpResponseBase()
-    response.set_cookie(
-        "name",
-        domain=options.domain,
-        path=options.path,
-        secure=options.secure,
-        httponly=options.httponly,
-        samesite=options.samesite,
-    )
-    return dict(response.cookies["name"])
-
-
-@lru_cache(8)
-def _attributes_to_delete(options: Options) -> dict[str, Any]:
-    """Return what Django's delete_cookie() makes of the settings, and what it leaves out."""
-    response, name = HttpResponseBase(), options.name
-    response.delete_cookie(
-        name, path=options.path, domain=options.domain, samesite=options.samesite
-    )
-    attributes: dict[str, Any] = dict(response.cookies[name])
-    if options.secure:
-        attributes["secure"] = True
-    if name.lower().startswith(("__http-", "__host-http-")):
-        attributes["secure"] = attributes["httponly"] = True
-    return attributes
-
-
-def _is_nothing_due(session: Any) -> bool:
-    """Tell what decide() finds for most requests, without gathering all that it asks for."""
-    if session.modified or get_options().save_every_request or not session.session_key:
-        return False  # without a key a stale cookie may have to go
-    if not session.accessed:
-        return True
-    return isinstance(session, TokenSession) and not session.is_due(time.time())
-
-
-@lru_cache(8)
-def _date(second: int) -> str:
-    return http_date(second)
-
-
-def _max_age(session: Any) -> int | None:
+def _max_age(session: Any) -> float | None:
+    age: float | None
     if isinstance(session, TokenSession):
-        return session.cookie_max_age()
-    return None if session.get_expire_at_browser_close() else session.get_expiry_age()
+        age = session.cookie_max_age()
+    else:
+        age = None if session.get_expire_at_browser_close() else session.get_expiry_age()
+    return age
 
 
 def _interrupted() -> SessionInterrupted:

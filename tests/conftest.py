@@ -18,6 +18,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 
 from django_jwtsession.backends import hybrid
+from django_jwtsession.backends.refusals import refusals
+from django_jwtsession.backends.superseded import superseded
 from django_jwtsession.devices.places import sightings
 from django_jwtsession.pages import throttle
 from django_jwtsession.revocation import feed
@@ -42,6 +44,8 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(throttle, "prefix", uuid4().hex)
     yield
     feed.forget()
+    refusals.clear()
+    superseded.clear()
     hybrid._written.clear()
     sightings.clear()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import path
 
 View = Callable[[HttpRequest], Any]
@@ -30,8 +31,8 @@ async def apage(request: HttpRequest) -> HttpResponse:
     return answer(await Page.view(request))
 
 
-def answer(result: Any) -> HttpResponse:
-    return result if isinstance(result, HttpResponse) else HttpResponse(str(result))
+def answer(result: Any) -> Any:
+    return result if isinstance(result, HttpResponseBase) else HttpResponse(str(result))
 
 
 urlpatterns = [path("", page), path("async/", apage)]

@@ -6,7 +6,6 @@ session's life. An engine says how a session is read, written, extended and ende
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Mapping
@@ -24,14 +23,13 @@ from ..tokens.claims import Claims
 from . import data as session_data
 from . import policy
 from .options import get_options
-
-logger = logging.getLogger("django.security.jwtsession")
+from .refusals import refusals
 
 # Django takes none that is shorter.
 _SHORTEST_KEY = 8
 
-# Browsers drop a cookie whose name and value are longer, without a word (RFC 6265 6.1).
-MAX_COOKIE_SIZE = 4096
+# What cannot be a token of anybody: nothing is lost where it is deleted.
+_NO_TOKEN = frozenset({Reason.MALFORMED, Reason.TOO_LONG})
 
 # What a request knows of its session is good for so long; a later answer asks again before it
 # hands out a cookie: the session may have ended, or the browser may have a newer one.
@@ -42,18 +40,21 @@ class TokenSession(SessionBase):
     """A session whose `session_key` is a token (DESIGN section 2).
 
     `cookie_due` says that the browser's cookie is behind this session though nothing of it is left
-    to save. `just_ended` says that the session was ended while this request may have been on its
-    way: the browser's cookie may be a newer one, and is not deleted. `overtaken` says that it was
-    ended by a login, which moved it to a new id: nothing of the answer may touch the cookie.
-    `withholds_cookie` says that what came in opens the session for this request alone: whatever it
-    writes, no cookie goes out. `environ` is the META of the request, where the middleware or a
-    login gave it: rows and history take the device from it.
+    to save. `ended_here` says that this request has ended the session that came, `no_token` that
+    what came can be nobody's: no other cookie is deleted, for the browser's may be a newer one.
+    `overtaken` says that the session was ended by a login, which moved it to a new id: nothing of
+    the answer may touch the cookie. `passive` says that the visitor did nothing: what is stored
+    extends nothing. `withholds_cookie` says that what came in opens the session for this request
+    alone: whatever it writes, no cookie goes out. `environ` is the META of the request, where the
+    middleware or a login gave it: rows and history take the device from it.
     """
 
     cookie_due = False
-    just_ended = False
+    ended_here = False
+    no_token = False
     overtaken = False
     withholds_cookie = False
+    passive = False
     environ: Mapping[str, Any] | None = None
     # Whether it is time to look if another device or address uses the session: now and then.
     look_for_change = False
@@ -176,7 +177,7 @@ class TokenSession(SessionBase):
         if self._sid is None or not self._fresh(now):
             return False
         # By more than the fraction of a second that a fixed end seems to move.
-        if self._idle_end(now) <= self._expires_at + 1:
+        if self._idle_end(now) <= self._expires_at + min(1.0, self.get_expiry_age() / 4):
             return False
         extended = self._extend(now)
         self.cookie_due = self.cookie_due or extended
@@ -210,7 +211,7 @@ class TokenSession(SessionBase):
         if self._sid is None:
             return False
         age = self.get_expiry_age()
-        if self._expires_at - now >= age / 2:  # as in nearly every request
+        if self._expires_at - now > age / 2:  # as in nearly every request
             return False
         return policy.refresh_due(now, self._expires_at, age, self._absolute_end())
 
@@ -245,7 +246,7 @@ class TokenSession(SessionBase):
         """Return the seconds for which the browser keeps the cookie, None for until it closes."""
         if self.get_expire_at_browser_close():
             return None
-        age: int = self.get_expiry_age()
+        age = math.ceil(self.get_expiry_age())  # set_expiry() takes a float
         end = self._absolute_end()
         return age if end is None else min(age, math.ceil(end - time.time()))
 
@@ -280,9 +281,8 @@ class TokenSession(SessionBase):
         return data
 
     def _look_for_end(self, claims: Claims) -> None:
-        """Note whether, and how, the session of `claims` was ended within the last minute."""
-        moved = get_feed().moved_or_ended(claims.sid)
-        self.just_ended, self.overtaken = moved is not None, moved is True
+        """Note whether a login moved the session just before, or during, this request."""
+        self.overtaken = get_feed().moved(claims.sid, self._began)
 
     def _reset(self) -> None:
         """Let go of a session that is none, or has ended: what comes next is a new one."""
@@ -292,21 +292,8 @@ class TokenSession(SessionBase):
         self.cookie_due = self.withholds_cookie = False
 
     def _log(self, reason: Reason) -> None:
-        if logger.isEnabledFor(logging.WARNING):
-            # Anybody can cause it at will: no look for the caller, a fifth of the work.
-            code = str(reason)  # not reason.value, which is a function in Python
-            record = logger.makeRecord(
-                logger.name,
-                logging.WARNING,
-                __file__,
-                0,
-                "Session token refused: %s",
-                (code,),
-                None,
-                "_log",
-                {"reason": code},
-            )
-            logger.handle(record)
+        self.no_token = reason in _NO_TOKEN
+        refusals.log(reason)
 
     def _claims_of(self, token: str | None) -> Claims | None:
         """Return the claims of an authentic, living token, without a word about others."""
@@ -355,7 +342,11 @@ class TokenSession(SessionBase):
         return policy.absolute_end(self._auth_time, self.config.absolute_age)
 
     def _idle_end(self, now: float) -> float:
-        return policy.idle_end(now, self.get_expiry_age(), self._absolute_end())
+        end = policy.idle_end(now, self.get_expiry_age(), self._absolute_end())
+        if not self.passive or not self._expires_at:
+            return end
+        has_just_logged_in = (self._auth_time or 0.0) >= self._began - 0.001  # it is rounded
+        return end if has_just_logged_in else min(end, self._expires_at)
 
     def _issue(self, data: dict[str, Any], now: float) -> None:
         """Make `session_key` a new token of this session."""
@@ -365,7 +356,7 @@ class TokenSession(SessionBase):
         """Make `session_key` a new token, which fits into a cookie, with `claims`."""
         token, claims = self._seal(claims, now)
         size = len(get_options().name) + len(token)
-        if size > MAX_COOKIE_SIZE:
+        if size > self.config.max_cookie_size:
             token, claims = self._too_large(claims, data, size, now)
         self.config.codec.keep(token, claims)
         self._token, self._claims = token, claims
@@ -394,14 +385,14 @@ class TokenSession(SessionBase):
         self.clear()
         self.delete()
         self._reset()
-        self.just_ended = False  # it was asked for here: the cookie goes
+        self.ended_here = True
 
     async def aflush(self) -> None:
         """See flush()."""
         self.clear()
         await self.adelete()
         self._reset()
-        self.just_ended = False
+        self.ended_here = True
 
     @classmethod
     def clear_expired(cls) -> None:

@@ -18,7 +18,8 @@ from ..revocation.feed import MOVED, get_feed
 from ..tokens.claims import Claims
 from ..tokens.sid import new_sid
 from . import data as session_data
-from .base import FRESH_FOR, MAX_COOKIE_SIZE, TokenSession
+from .base import FRESH_FOR, TokenSession
+from .superseded import superseded
 
 
 class SessionStore(TokenSession):
@@ -138,9 +139,27 @@ class SessionStore(TokenSession):
     def _write(self, data: dict[str, Any], now: float) -> None:
         self._settle_auth(data, now)
         self._expires_at = self._idle_end(now)
+        superseded.add(self.session_key, now)
         self._issue(data, now)
         # A token only counts once the browser has it.
         self.modified = True
+
+    def refresh_due(self, now: float) -> bool:
+        return super().refresh_due(now) and not self._may_be_behind(now)
+
+    def reissue_due(self, now: float) -> bool:
+        return super().reissue_due(now) and not self._may_be_behind(now)
+
+    def _may_be_behind(self, now: float) -> bool:
+        """Tell whether the browser may have newer data than this request, which only read.
+
+        What another process wrote meanwhile nobody knows here, so a late answer waits for the next
+        one; not in the last quarter of the idle time, for pages may all be slow.
+        """
+        if superseded.includes(self.session_key, now):
+            return True
+        is_late = now - self._began > FRESH_FOR
+        return is_late and self._expires_at - now > self.get_expiry_age() / 4
 
     def _must_ask(self, now: float) -> bool:
         """Tell whether the feed is to be asked before a cookie goes out: the answer is late."""
@@ -185,7 +204,7 @@ class SessionStore(TokenSession):
     def _too_large(
         self, claims: Claims, data: dict[str, Any], size: int, now: float
     ) -> tuple[str, Claims]:
-        raise SessionTooLarge(size, MAX_COOKIE_SIZE, self._biggest(data))
+        raise SessionTooLarge(size, self.config.max_cookie_size, self._biggest(data))
 
     def _biggest(self, data: dict[str, Any]) -> list[tuple[str, int]]:
         """Return the names of the three longest values, longest first, and their bytes."""
@@ -225,7 +244,7 @@ class SessionStore(TokenSession):
         if own:
             self._session_cache = {}
             self._reset()
-            self.modified = True
+            self.modified = self.ended_here = True
 
     def _end(self, claims: Claims, reason: str) -> None:
         # A parallel request may have extended the session just now.

@@ -14,13 +14,14 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 from django.db.models import F
 
+from ..exceptions import BadToken
 from ..models.times import to_datetime
 from ..revocation import ending as revocation
 from ..revocation.feed import get_feed
 from ..tokens.claims import Claims
 from ..tokens.sid import uuid_from_sid
 from . import data as session_data
-from . import db, rotation, rows
+from . import db, policy, rotation, rows
 
 # The versions that this process wrote, and until when an older copy could still be trusted. Between
 # processes a copy can be REVALIDATE_AFTER seconds behind; a process trusts none older than its own.
@@ -52,6 +53,8 @@ class SessionStore(db.SessionStore):
         if self._known_end(claims):
             return self._accept(None, None)
         data = self._from_copy(claims)
+        if data is None and self._is_unreadable(claims):
+            return self._accept(None, None)
         return self._accept(claims, self._load_row(claims) if data is None else data)
 
     async def aload(self) -> dict[str, Any]:
@@ -63,6 +66,8 @@ class SessionStore(db.SessionStore):
         if self._known_end(claims):
             return self._accept(None, None)
         data = self._from_copy(claims)
+        if data is None and self._is_unreadable(claims):
+            return self._accept(None, None)
         if data is None:
             data = await sync_to_async(self._load_row)(claims)
         return self._accept(claims, data)
@@ -87,7 +92,14 @@ class SessionStore(db.SessionStore):
             return None
         self._copy, self._copy_until = claims, claims.rv
         self._auth_time = claims.auth_time
-        return self._unpack(claims)
+        try:
+            return session_data.unpack(claims, self.config)
+        except BadToken:
+            return None
+
+    def _is_unreadable(self, claims: Claims) -> bool:
+        """Tell, and log, that what should be the data of a copy is none: no token of ours."""
+        return type(claims.d) is str and self._unpack(claims) is None
 
     def _load_row(self, claims: Claims) -> dict[str, Any] | None:
         self._copy = self._copy_until = None
@@ -270,12 +282,15 @@ class SessionStore(db.SessionStore):
             self._sid,
             int(now),
             self._token_end(now),
-            rv=int(min(until, row.expires_at)),
+            rv=int(min(until, self._copy_end(row))),
             gen=row.generation + (row.next_issued_at is not None),
             ver=row.version,
         )
         copied = self._data_of(row) if data is None else data
         return session_data.pack(claims, copied, self.config, row.authenticated_at)
+
+    def _copy_end(self, row: rows.Row) -> float:
+        return policy.copy_end(row.expires_at, self.get_expiry_age(), self._absolute_end())
 
     def _too_large(
         self, claims: Claims, data: dict[str, Any], size: int, now: float

@@ -23,28 +23,41 @@ def respond(
     *,
     has_cookie: bool,
     empty: bool,
+    ended: bool,
+    no_token: bool,
     write: bool,
     used: bool,
     status: int,
-    prefetch: bool,
+    passive: bool,
+    shared: bool,
+    spoken: bool,
     refresh_due: bool,
     reissue_due: bool,
     touch_due: bool,
 ) -> Action:
     """Decide what a response needs.
 
-    Arguments: `write` is true where the session was modified or every request saves; `used` where
-    the request looked into it; the others tell what the request, the response and the engine say.
+    What is optional waits for the next answer where this one may be stored by others, or where the
+    view has had its own say on the cookie.
+
+    Arguments: `ended` is true where this very request ended the session that came, `no_token` where
+    what came can be nobody's; any other cookie of an empty session may be newer in the browser by
+    now, or good on another server, and stays. `write` is true where the session was modified or
+    every request saves; `used` where the request looked into it; `passive` where the visitor did
+    nothing (a poll, a prefetch); `shared` where others may store the answer; `spoken` where the
+    view has set or deleted the session cookie. The others tell what the engine says.
     """
+    waits = shared or spoken
     if empty:
-        return Action.DELETE if has_cookie else Action.NOTHING
+        gone = ended or (no_token and not waits)
+        return Action.DELETE if has_cookie and gone else Action.NOTHING
     if status >= 500:
         return Action.NOTHING
     if write:
         return Action.SAVE
-    if not used or prefetch:
+    if not used or waits:
         return Action.NOTHING
-    if refresh_due:
+    if refresh_due and not passive:
         return Action.REFRESH
     if reissue_due:
         return Action.REISSUE
@@ -62,5 +75,19 @@ def idle_end(now: float, idle_age: float, end: float | None) -> float:
 
 
 def refresh_due(now: float, expires_at: float, idle_age: float, end: float | None) -> bool:
-    """Tell whether less than half of the idle time is left, and extending would gain any."""
-    return expires_at - now < idle_age / 2 and idle_end(now, idle_age, end) > expires_at + 1
+    """Tell whether half of the idle time is over, and extending would gain any."""
+    return expires_at - now <= idle_age / 2 and _gains(now, expires_at, idle_age, end)
+
+
+def _gains(now: float, expires_at: float, idle_age: float, end: float | None) -> bool:
+    """Tell whether extending now would gain more than the second by which a fixed end wavers."""
+    return idle_end(now, idle_age, end) > expires_at + min(1.0, idle_age / 4)
+
+
+def copy_end(expires_at: float, idle_age: float, end: float | None) -> float:
+    """Return until when nobody has to know the idle end: until the session could be extended.
+
+    A copy that is trusted for longer keeps whoever is active from being seen, and extended.
+    """
+    half = expires_at - idle_age / 2
+    return half if _gains(half, expires_at, idle_age, end) else expires_at

@@ -75,8 +75,7 @@ def _is_jwks_without_audience(config: Config) -> bool:
 
 
 def _may_overfill_proxies(config: Config) -> bool:
-    longest = getattr(config, "max_cookie_size", 4096)
-    return engine.has_data_in_cookie() and longest > _FITS_PROXIES
+    return engine.has_data_in_cookie() and config.max_cookie_size > _FITS_PROXIES
 
 
 ALWAYS = (
@@ -115,7 +114,8 @@ DEPLOY = (
             "Other subdomains can set a session cookie for this site: its name has no prefix that"
             " makes browsers refuse theirs.",
         ),
-        'Write SESSION_COOKIE_NAME = "__Host-sessionid". A new name ends all sessions once.',
+        'Write SESSION_COOKIE_NAME = "__Host-sessionid", and JWTSESSION["COOKIE_WAS"] ='
+        ' [{"name": "sessionid"}], so that nobody is logged out.',
     ),
     Check(
         "W013",
@@ -142,7 +142,8 @@ DEPLOY = (
             "Whoever speaks for a subdomain over plain http can set a session cookie for this site:"
             " its name has no prefix that makes browsers refuse theirs.",
         ),
-        'Write SESSION_COOKIE_NAME = "__Secure-sessionid". A new name ends all sessions once.',
+        'Write SESSION_COOKIE_NAME = "__Secure-sessionid", and JWTSESSION["COOKIE_WAS"] ='
+        ' [{"name": "sessionid"}], so that nobody is logged out.',
     ),
     Check(
         "W016",

@@ -37,10 +37,12 @@ PATIENCE = 1.0
 # Polls of many processes spread: an interval is a random part of the setting from here up.
 _SHORTEST_INTERVAL = 0.85
 
-# A session that moved to a new id at login: for a minute, an answer to a request that still had the
-# old one must not undo the login.
+# A session that moved to a new id at login: an answer to a request that was under way, or began
+# within the next seconds, still had the old one and must not undo the login.
 MOVED = "moved"
-_RECENT = 60.0
+_UNDER_WAY = 5.0
+# How long that is remembered: as long as requests may run.
+_RECENT = 600.0
 
 # Of two ends, servers' clocks and equal milliseconds aside, the later is later by this (seconds).
 STEP = 0.001
@@ -71,8 +73,8 @@ class Feed:
         self._relay = Relay(self.place)
         # What this process ended itself, until it reads so: the epoch, and until when that counts.
         self._own: dict[str, tuple[int, float]] = {}
-        # What ended in the last minute: until when that counts, and whether by moving.
-        self._recent: dict[str, tuple[float, bool]] = {}
+        # What a login moved lately, and when.
+        self._moved: dict[str, float] = {}
         self._asked_at = self._next_ask = float("-inf")
         self._outage = self._out_of_patience = False
 
@@ -132,13 +134,13 @@ class Feed:
         """Return since when `sid` is the only session of its user that was kept, 0 if it is not."""
         return max((before for keep, before in self._user_ends(sub) if keep == sid), default=0.0)
 
-    def moved_or_ended(self, sid: str) -> bool | None:
-        """Tell whether the session got a new id, by a login, or was ended otherwise.
+    def moved(self, sid: str, began: float) -> bool:
+        """Tell whether a login gave the session a new id while a request was under way.
 
-        None for what did not end within the last minute, as far as that is known.
+        Arguments: `began` is when the request began (Unix time), as this process saw it.
         """
-        recent = self._recent.get(sid)
-        return recent[1] if recent is not None and time.time() < recent[0] else None
+        moved_at = self._moved.get(sid)
+        return moved_at is not None and began < moved_at + _UNDER_WAY
 
     def _user_ends(self, sub: str) -> list[tuple[str, float]]:
         """Return what has ended of a user's sessions: which goes on, and from before when."""
@@ -409,7 +411,8 @@ class Feed:
         self._note(entry.name, entry.reason)
 
     def _note(self, name: str, reason: str) -> None:
-        self._recent[name] = time.time() + _RECENT, reason == MOVED
+        if reason == MOVED:
+            self._moved[name] = time.time()
 
     def _forget_own(self, line: Line) -> None:
         """An end of this process's own has been read: now the memory knows it."""
@@ -422,7 +425,7 @@ class Feed:
         at = time.time()
         with self._changing:
             self._own = {sid: own for sid, own in self._own.items() if own[1] > at}
-            self._recent = {sid: value for sid, value in self._recent.items() if value[0] > at}
+            self._moved = {sid: t for sid, t in self._moved.items() if t + _RECENT > at}
 
 
 def _epoch(line: Line) -> int:

@@ -107,9 +107,11 @@ def test_bad_token_is_anonymous_with_one_record_and_no_query(
     assert record.getMessage().endswith(reason)
     assert not [part for part in token.split(".") if len(part) > 5 and part in said]
     assert (response.status_code, response.content) == (200, anonymous.content)
-    assert response.cookies["sessionid"]["max-age"] == 0
-    kept = {"Cache-Control": "private, no-store", "Vary": "Cookie"}
-    assert dict(response.headers) == dict(anonymous.headers) | kept
+    # Only what can be nobody's token goes: another may be newer in the browser, or good elsewhere.
+    no_token = reason in ("malformed", "too_long")
+    assert [m["max-age"] for m in response.cookies.values()] == ([0] if no_token else [])
+    kept = {"Cache-Control": "private, no-store"} if no_token else {}
+    assert dict(response.headers) == dict(anonymous.headers) | {"Vary": "Cookie"} | kept
 
 
 def test_stateless_session_that_ended_just_now_leaves_a_record_too(
@@ -149,8 +151,7 @@ def test_bad_token_under_save_every_request_makes_no_session(
     visitor = Client()
     visitor.cookies["sessionid"] = altered(3)
     with django_assert_num_queries(0):
-        response = visit(by=visitor)
-    assert response.cookies["sessionid"]["max-age"] == 0
+        assert not visit(by=visitor).cookies
 
 
 def test_authentic_token_of_a_session_that_never_was_costs_one_query(
@@ -161,7 +162,7 @@ def test_authentic_token_of_a_session_that_never_was_costs_one_query(
     with django_assert_num_queries(1):
         response = visit(read, by=visitor)
     assert response.content == b"[]"
-    assert response.cookies["sessionid"]["max-age"] == 0
+    assert not response.cookies
 
 
 def test_backend_digest_of_another_process_logs_nobody_in(

@@ -9,8 +9,8 @@ import pytest
 from django.http import HttpRequest
 from django.test import Client
 
-from django_jwtsession.backends.cookie import MAX_COOKIE_SIZE, SessionStore
-from django_jwtsession.conf import get_config
+from django_jwtsession.backends.cookie import SessionStore
+from django_jwtsession.conf import MAX_COOKIE_SIZE, get_config
 from django_jwtsession.exceptions import SessionTooLarge
 from django_jwtsession.models import Session
 

@@ -16,10 +16,14 @@ from ..conftest import DAY, NOW, WEEK
 QUIET: dict[str, Any] = {
     "has_cookie": True,
     "empty": False,
+    "ended": False,
+    "no_token": False,
     "write": False,
     "used": True,
     "status": 200,
-    "prefetch": False,
+    "passive": False,
+    "shared": False,
+    "spoken": False,
     "refresh_due": False,
     "reissue_due": False,
     "touch_due": False,
@@ -34,25 +38,38 @@ def decided(**changed: Any) -> Action:
     ("changed", "action"),
     [
         ({}, Action.NOTHING),
-        ({"empty": True}, Action.DELETE),
-        ({"empty": True, "has_cookie": False}, Action.NOTHING),
-        ({"empty": True, "write": True}, Action.DELETE),
-        ({"empty": True, "status": 500}, Action.DELETE),
+        ({"empty": True}, Action.NOTHING),
+        ({"empty": True, "ended": True}, Action.DELETE),
+        ({"empty": True, "ended": True, "has_cookie": False}, Action.NOTHING),
+        ({"empty": True, "ended": True, "write": True}, Action.DELETE),
+        ({"empty": True, "ended": True, "status": 500}, Action.DELETE),
+        ({"empty": True, "ended": True, "shared": True}, Action.DELETE),
+        ({"empty": True, "ended": True, "spoken": True}, Action.DELETE),
+        ({"empty": True, "no_token": True}, Action.DELETE),
+        ({"empty": True, "no_token": True, "shared": True}, Action.NOTHING),
+        ({"empty": True, "no_token": True, "spoken": True}, Action.NOTHING),
         ({"write": True}, Action.SAVE),
-        ({"write": True, "prefetch": True}, Action.SAVE),
+        ({"write": True, "passive": True}, Action.SAVE),
+        ({"write": True, "shared": True}, Action.SAVE),
+        ({"write": True, "spoken": True}, Action.SAVE),
         ({"write": True, "status": 500}, Action.NOTHING),
         ({"write": True, "status": 503}, Action.NOTHING),
         ({"write": True, "status": 499}, Action.SAVE),
         ({"refresh_due": True}, Action.REFRESH),
         ({"refresh_due": True, "reissue_due": True, "touch_due": True}, Action.REFRESH),
         ({"refresh_due": True, "used": False}, Action.NOTHING),
-        ({"refresh_due": True, "prefetch": True}, Action.NOTHING),
+        ({"refresh_due": True, "passive": True}, Action.NOTHING),
+        ({"refresh_due": True, "reissue_due": True, "passive": True}, Action.REISSUE),
+        ({"refresh_due": True, "shared": True}, Action.NOTHING),
+        ({"refresh_due": True, "spoken": True}, Action.NOTHING),
         ({"refresh_due": True, "status": 500}, Action.NOTHING),
         ({"reissue_due": True}, Action.REISSUE),
         ({"reissue_due": True, "touch_due": True}, Action.REISSUE),
-        ({"reissue_due": True, "prefetch": True}, Action.NOTHING),
+        ({"reissue_due": True, "passive": True}, Action.REISSUE),
+        ({"reissue_due": True, "shared": True}, Action.NOTHING),
         ({"touch_due": True}, Action.TOUCH),
-        ({"touch_due": True, "prefetch": True}, Action.NOTHING),
+        ({"touch_due": True, "passive": True}, Action.TOUCH),
+        ({"touch_due": True, "shared": True}, Action.NOTHING),
         ({"write": True, "refresh_due": True}, Action.SAVE),
     ],
     ids=str,
@@ -68,19 +85,33 @@ flags = st.fixed_dictionaries(
 
 
 @given(flags)
-def test_server_error_and_prefetch_extend_nothing(given_flags: dict[str, Any]) -> None:
+def test_server_error_and_passive_request_extend_nothing(given_flags: dict[str, Any]) -> None:
     action = policy.respond(**given_flags)
     if given_flags["status"] >= 500:
         assert action in (Action.NOTHING, Action.DELETE)
-    if given_flags["prefetch"] or not given_flags["used"]:
+    if given_flags["passive"]:
+        assert action is not Action.REFRESH
+    if not given_flags["used"] or given_flags["shared"] or given_flags["spoken"]:
         assert action not in (Action.REFRESH, Action.REISSUE, Action.TOUCH)
     if given_flags["empty"]:
         assert action in (Action.NOTHING, Action.DELETE)
 
 
-def test_refresh_is_due_when_less_than_half_is_left() -> None:
-    assert not policy.refresh_due(NOW, NOW + WEEK / 2, WEEK, None)
-    assert policy.refresh_due(NOW, NOW + WEEK / 2 - 1, WEEK, None)
+def test_refresh_is_due_when_half_is_over() -> None:
+    assert not policy.refresh_due(NOW, NOW + WEEK / 2 + 1, WEEK, None)
+    assert policy.refresh_due(NOW, NOW + WEEK / 2, WEEK, None)
+
+
+@pytest.mark.parametrize("age", [2, 3, 6, 60, WEEK])
+def test_copy_is_good_until_its_session_could_be_extended(age: int) -> None:
+    end = policy.copy_end(NOW + age, age, None)
+    assert end == NOW + age / 2
+    assert policy.refresh_due(end, NOW + age, age, None)
+
+
+def test_copy_of_a_session_that_nothing_extends_is_good_until_its_end() -> None:
+    end = NOW + DAY
+    assert policy.copy_end(end, WEEK, end) == end
 
 
 def test_refresh_is_not_due_where_the_absolute_end_leaves_nothing_to_gain() -> None:

@@ -278,9 +278,9 @@ def test_request_of_a_session_that_was_left_does_not_undo_the_next_login(
     late = Client()
     late.cookies["sessionid"] = cookie(client)
     client.logout()
-    assert "sessionid" not in visit(read, by=late).cookies
-    clock.shift(61)
-    assert visit(read, by=late).cookies["sessionid"].value == ""
+    for seconds in (0, 61):
+        clock.shift(seconds)
+        assert "sessionid" not in visit(read, by=late).cookies
 
 
 def test_logout_of_a_session_that_was_just_ended_deletes_the_cookie(

@@ -1,0 +1,143 @@
+"""The session cookie on an answer, and the headers that keep caches from mixing up visitors."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from functools import lru_cache
+from http.cookies import Morsel
+from typing import Any
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_cache_control
+from django.utils.http import http_date, parse_http_date_safe
+
+from .options import Options, Place, get_options
+
+logger = logging.getLogger("django_jwtsession")
+
+# The views whose answers were made private, as far as the log has been told.
+_told: set[str] = set()
+_MOST_TOLD = 1000
+
+
+def set_session_cookie(response: HttpResponseBase, value: str, max_age: float | None) -> None:
+    """Set the session cookie as the settings describe it; `max_age` in seconds.
+
+    By set_cookie(), which a site may have overridden.
+    """
+    options = get_options()
+    seconds = None if max_age is None else math.ceil(max_age)  # browsers drop 3.5
+    response.set_cookie(
+        options.name,
+        value,
+        max_age=seconds,
+        expires=None if seconds is None else _date(int(time.time()) + seconds),
+        domain=options.domain,
+        path=options.path,
+        secure=options.secure,
+        httponly=options.httponly,
+        samesite=options.samesite,
+    )
+
+
+@lru_cache(8)
+def _date(second: int) -> str:
+    return http_date(second)
+
+
+def delete_session_cookie(response: HttpResponseBase) -> None:
+    """Delete the session cookie with the attributes that browsers look at."""
+    options = get_options()
+    _delete(response, Place(options.name, options.domain, options.path), options)
+
+
+def delete_where_it_was(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Delete the session cookies at the places of COOKIE_WAS whose names came with the request."""
+    options = get_options()
+    for place in options.was:
+        if place.name not in request.COOKIES:
+            continue
+        scratch = HttpResponseBase()
+        _delete(scratch, place, options)
+        # A key of its own: there may be another cookie of the name, at another place.
+        key = f"{place.name}; {place.domain or ''}; {place.path}"
+        morsel: Morsel[str] = scratch.cookies[place.name]
+        response.cookies[key] = morsel
+
+
+def _delete(response: HttpResponseBase, place: Place, options: Options) -> None:
+    """Delete the cookie at `place`.
+
+    A browser ignores a Set-Cookie without Secure and HttpOnly for a name with the prefix __Http- or
+    __Host-Http-, also one that deletes: Django's delete_cookie() cannot remove such a cookie.
+    """
+    name = place.name
+    response.delete_cookie(name, path=place.path, domain=place.domain, samesite=options.samesite)
+    cookie = response.cookies.get(name)
+    if cookie is None:  # a site's own delete_cookie() thought otherwise
+        return
+    if options.secure:
+        cookie["secure"] = True
+    if name.lower().startswith(("__http-", "__host-http-")):
+        cookie["secure"] = cookie["httponly"] = True
+
+
+# --- caches --------------------------------------------------------------------------------------
+
+
+def may_be_shared(response: HttpResponseBase) -> bool:
+    """Tell whether the view lets others than this visitor store the answer (RFC 9111 3)."""
+    headers = response.headers
+    if "Cache-Control" not in headers:
+        return "Expires" in headers and _lies_ahead(headers["Expires"])
+    directives = _directives(headers["Cache-Control"])
+    if not directives.keys().isdisjoint({"private", "no-store"}):
+        return False
+    if "public" in directives or "s-maxage" in directives:
+        return True
+    return directives.get("max-age", "0").strip('"').lstrip("0") != ""
+
+
+def _directives(header: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in header.split(","))
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _lies_ahead(date: str) -> bool:
+    at = parse_http_date_safe(date)
+    return at is not None and at > time.time()
+
+
+def keep_private(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Let nobody else store an answer that sets or deletes the session cookie."""
+    if "Cache-Control" not in response.headers and not may_be_shared(response):
+        response.headers["Cache-Control"] = "private, no-store"
+        return
+    if may_be_shared(response):
+        _tell(request)
+    directives = _directives(response.headers.get("Cache-Control", ""))
+    if "private" in directives:
+        return
+    if "s-maxage" in directives:
+        del response.headers["Cache-Control"]
+        rest = {name: value for name, value in directives.items() if name != "s-maxage"}
+        response.headers["Cache-Control"] = ", ".join(
+            f"{name}={value}" if value else name for name, value in rest.items() if name
+        )
+    patch_cache_control(response, private=True)
+
+
+def _tell(request: HttpRequest) -> None:
+    """Say once a view that its answer is private now."""
+    match: Any = getattr(request, "resolver_match", None)
+    view = getattr(match, "_func_path", "") or "a view"
+    if view not in _told and len(_told) < _MOST_TOLD:
+        _told.add(view)
+        logger.warning(
+            "The answer of %s may be stored by others (Cache-Control) and sets the session cookie:"
+            " it is private now. Do not write to the session there, or say `private`.",
+            view,
+        )

@@ -1,0 +1,147 @@
+"""Which session cookies came with a request: several of one name, or one of a former name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest
+
+from ..conf import get_config
+from ..exceptions import BadToken
+from ..tokens.claims import Claims
+from .base import TokenSession
+from .options import Options, get_options
+
+
+class Arrived(NamedTuple):
+    """A cookie's value under the name that it came with."""
+
+    name: str
+    value: str
+
+
+def arrived(request: HttpRequest, options: Options) -> list[Arrived] | None:
+    """Return the session cookies where there may be a choice; None for at most one of today's name.
+
+    Browsers send cookies of other Domains and Paths under the same name, longer Paths and older
+    cookies first (RFC 6265 5.4); Django keeps the last. Those of former names stand at the end.
+    """
+    header = request.META.get("HTTP_COOKIE", "")
+    if not options.was and header.count(f"{options.name}=") < 2:
+        return None
+    names = dict.fromkeys([options.name, *(place.name for place in options.was)])
+    found = [Arrived(name, value) for name in names for value in _values(header, name)]
+    chosen = request.COOKIES.get(options.name)
+    if chosen and Arrived(options.name, chosen) not in found:
+        return None  # a middleware has put another one in its place
+    is_plain = len(found) < 2 and all(each.name == options.name for each in found)
+    return None if is_plain else found
+
+
+def _values(header: str, name: str) -> Iterator[str]:
+    for part in header.split(";"):
+        key, _, value = part.partition("=")
+        if key.strip() == name and (value := value.strip().strip('"')):
+            yield value
+
+
+class _Several(TokenSession):
+    """Stands before an engine: of the cookies that came, the first that opens a session."""
+
+    arrived: list[Arrived]
+
+    def load(self) -> dict[str, Any]:
+        if not self.arrived:  # later loads are those of the session that was found
+            return super().load()
+        for _ in self._each_token():
+            self._try(super().load())
+        return self._found
+
+    async def aload(self) -> dict[str, Any]:
+        if not self.arrived:
+            return await super().aload()
+        for _ in self._each_token():
+            self._try(await super().aload())
+        return self._found
+
+    def _each_token(self) -> Iterator[None]:
+        """Have each token that came in its turn in the place of `session_key`, until one opens."""
+        came, self.arrived = self.arrived, []
+        self._found: dict[str, Any] = {}
+        was_overtaken, is_no_token = False, True
+        for token in _in_order(came):
+            self.overtaken = self.no_token = False
+            self._session_key = token
+            yield
+            if self.session_key is not None:
+                # Wherever the browser keeps it: it gets one at today's place, and loses the others.
+                self.cookie_due = self.cookie_due or bool(get_options().was)
+                return
+            was_overtaken |= self.overtaken
+            is_no_token &= self.no_token
+        self.overtaken, self.no_token = was_overtaken, is_no_token
+
+    def _try(self, data: dict[str, Any]) -> None:
+        self._found = data
+
+    def flush(self) -> None:
+        """End the session; not only the first of the cookies that may name one."""
+        self._get_session()
+        super().flush()
+
+    async def aflush(self) -> None:
+        """See flush()."""
+        await self._aget_session()
+        await super().aflush()
+
+
+def session_of(store: type[Any], came: list[Arrived]) -> Any:
+    """Return a session of the engine `store` for the cookies that came."""
+    if not issubclass(store, TokenSession):  # Django keeps the last of one name
+        return store(next((each.value for each in reversed(came)), None))
+    # The longest: an engine looks at none that is too short to be a key.
+    session = _several(store)(max((each.value for each in came), key=len))
+    session.arrived = came
+    return session
+
+
+@lru_cache(8)
+def _several(store: type[Any]) -> type[Any]:
+    return type(store.__name__, (_Several, store), {"__module__": store.__module__})
+
+
+def _in_order(came: list[Arrived]) -> list[str]:
+    """Return the tokens to try: authentic ones, of each session the newest, then whatever is left.
+
+    An older cookie of a session would be taken for a thief's copy.
+    """
+    newest: dict[str, tuple[tuple[float, float], str]] = {}
+    others = []
+    for name, value in came:
+        claims = _read(name, value)
+        if claims is None:
+            others.append(value)
+            continue
+        age = (claims.gen or 0, claims.iat)
+        if claims.sid not in newest or newest[claims.sid][0] < age:
+            newest[claims.sid] = age, _as_of_today(name, value, claims)
+    return [token for _, token in newest.values()] + others
+
+
+def _read(name: str, value: str) -> Claims | None:
+    config = get_config()
+    try:
+        return config.former_codecs.get(name, config.codec).read(value, time.time())
+    except BadToken:
+        return None
+
+
+def _as_of_today(name: str, value: str, claims: Claims) -> str:
+    """Return a token that opens the same session under today's name, which is part of the key."""
+    config = get_config()
+    if name not in config.former_codecs:
+        return value
+    return config.codec.issue(claims, time.time())

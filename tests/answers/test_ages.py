@@ -1,0 +1,95 @@
+"""Short ages, and ages that are no whole numbers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.http import HttpRequest
+
+from ..conftest import read, write
+from .conftest import Asker
+
+pytestmark = pytest.mark.django_db
+
+
+def expiring(age: float) -> Any:
+    def view(request: HttpRequest) -> str:
+        request.session["x"] = 1
+        request.session.set_expiry(age)
+        return ""
+
+    return view
+
+
+@pytest.mark.parametrize("age", [2, 3, 6, 7, 59, 119])
+@pytest.mark.parametrize("start", [0.0, 0.4, 0.999])
+@pytest.mark.parametrize("by", ["setting", "set_expiry"])
+def test_visitor_who_comes_every_third_of_the_age_stays_and_who_idles_is_out(
+    engine: str, ask: Asker, clock: Any, settings: Any, age: int, start: float, by: str
+) -> None:
+    clock.shift(start)
+    if by == "setting":
+        settings.SESSION_COOKIE_AGE = age
+        ask(write(x=1))
+    else:
+        ask(expiring(age))
+    step = max(1, age // 3)
+    for second in range(step, 3 * age, step):
+        clock.shift(step)
+        assert ask(lambda request: request.session.get("x")).content == b"1", second
+    clock.shift(age + 1)
+    assert ask(read).content == b"[]"
+
+
+def test_a_second_apart_for_14_seconds_and_8_seconds_idle(
+    engine: str, ask: Asker, clock: Any, settings: Any
+) -> None:
+    settings.SESSION_COOKIE_AGE = 6
+    ask(write(x=1))
+    for _ in range(14):
+        clock.shift(1)
+        assert ask(read).content == b"[('x', 1)]"
+    clock.shift(8)
+    assert ask(read).content == b"[]"
+
+
+@pytest.mark.parametrize("age", [604800.0, timedelta(days=7).total_seconds(), 604800.7])
+def test_max_age_is_a_whole_number(engine: str, ask: Asker, settings: Any, age: float) -> None:
+    settings.SESSION_COOKIE_AGE = age
+    said = ask(write(x=1)).cookies["sessionid"].OutputString()
+    assert "Max-Age=604800;" in said
+
+
+def test_max_age_of_an_expiry_with_a_fraction_is_a_whole_number(engine: str, ask: Asker) -> None:
+    assert "Max-Age=100;" in ask(expiring(99.5)).cookies["sessionid"].OutputString()
+
+
+def test_django_s_engines_get_a_whole_number_too(ask: Asker, settings: Any) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    assert "Max-Age=100;" in ask(expiring(99.5)).cookies["sessionid"].OutputString()
+
+
+@pytest.mark.parametrize("age", ["604800", "two weeks", None, timedelta(days=7), True])
+def test_age_that_is_no_number_is_an_error_of_check_that_names_the_setting(
+    settings: Any, age: Any
+) -> None:
+    settings.SESSION_COOKIE_AGE = age
+    with pytest.raises(SystemCheckError) as caught:
+        call_command("check", stderr=StringIO())
+    assert "SESSION_COOKIE_AGE must be a number of seconds" in str(caught.value)
+
+
+def test_age_that_is_no_number_is_one_line_where_the_server_starts(
+    engine: str, settings: Any
+) -> None:
+    from django_jwtsession.middleware import SessionMiddleware
+
+    settings.SESSION_COOKIE_AGE = "604800"
+    with pytest.raises(ImproperlyConfigured, match="SESSION_COOKIE_AGE must be a number"):
+        SessionMiddleware(lambda request: None)

@@ -92,4 +92,4 @@ def test_age_that_is_no_number_is_one_line_where_the_server_starts(
 
     settings.SESSION_COOKIE_AGE = "604800"
     with pytest.raises(ImproperlyConfigured, match="SESSION_COOKIE_AGE must be a number"):
-        SessionMiddleware(lambda request: None)
+        SessionMiddleware(lambda _: None)

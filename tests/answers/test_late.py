@@ -82,7 +82,7 @@ def test_visitor_of_slow_pages_alone_stays(ask: Asker, clock: Any, settings: Any
 
 
 @pytest.fixture
-def _csrf(settings: Any) -> None:
+def csrf_in_sessions(settings: Any) -> None:
     settings.CSRF_USE_SESSIONS = True
     settings.ROOT_URLCONF = "tests.urls_engines"
 
@@ -93,9 +93,10 @@ def form(request: HttpRequest) -> str:
     return get_token(request)
 
 
+@pytest.mark.usefixtures("csrf_in_sessions")
 @pytest.mark.parametrize("seconds", [6, 7, 50, 600])
 def test_visitor_whose_login_was_lost_logs_in_by_the_form(
-    engine: str, ask: Asker, user: Any, clock: Any, _csrf: None, seconds: float
+    engine: str, ask: Asker, user: Any, clock: Any, seconds: float
 ) -> None:
     ask(form)
     lost = ask.another()
@@ -108,9 +109,10 @@ def test_visitor_whose_login_was_lost_logs_in_by_the_form(
     assert ask(lambda request: request.user.get_username()).content == b"ada"
 
 
+@pytest.mark.usefixtures("csrf_in_sessions")
 @pytest.mark.parametrize("seconds", [0, 0.5, 2, 4.9])
 def test_within_seconds_of_it_there_is_no_error_and_no_cookie(
-    engine: str, ask: Asker, user: Any, clock: Any, _csrf: None, seconds: float
+    engine: str, ask: Asker, user: Any, clock: Any, seconds: float
 ) -> None:
     ask(form)
     lost = ask.another()

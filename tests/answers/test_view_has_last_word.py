@@ -89,7 +89,9 @@ def replacing(get_response: Any) -> Any:
     return middleware
 
 
-@pytest.mark.parametrize("replacement", [{}, {"x": 1}, None, object()], ids=str)
+@pytest.mark.parametrize(
+    "replacement", [{}, {"x": 1}, None, object()], ids=["empty", "dict", "None", "object"]
+)
 def test_what_stands_in_the_place_of_the_session_is_left_alone(
     engine: str, ask: Asker, settings: Any, monkeypatch: pytest.MonkeyPatch, replacement: Any
 ) -> None:

@@ -20,7 +20,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from .backends import answer
-from .backends.arrival import arrived, session_of
+from .backends.arrival import session_of
 from .backends.base import TokenSession
 from .backends.options import get_options
 from .backends.passive import is_passive
@@ -97,12 +97,12 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         options = get_options()
-        several = arrived(request, options)
-        session: Any = (
-            self.SessionStore(request.COOKIES.get(options.name))
-            if several is None
-            else session_of(self.SessionStore, several)
-        )
+        header = request.META.get("HTTP_COOKIE", "")
+        session: Any = None
+        if options.was or header.count(f"{options.name}=") > 1:  # of a few requests
+            session = session_of(self.SessionStore, request, options)
+        if session is None:
+            session = self.SessionStore(request.COOKIES.get(options.name))
         request.session = session
         if isinstance(session, TokenSession):
             session.environ = request.META

@@ -23,22 +23,20 @@ class Arrived(NamedTuple):
     value: str
 
 
-def arrived(request: HttpRequest, options: Options) -> list[Arrived] | None:
-    """Return the session cookies where there may be a choice; None for at most one of today's name.
+def _arrived(request: HttpRequest, options: Options) -> list[Arrived]:
+    """Return the session cookies among which there is a choice; none for one of today's name.
 
     Browsers send cookies of other Domains and Paths under the same name, longer Paths and older
     cookies first (RFC 6265 5.4); Django keeps the last. Those of former names stand at the end.
     """
     header = request.META.get("HTTP_COOKIE", "")
-    if not options.was and header.count(f"{options.name}=") < 2:
-        return None
     names = dict.fromkeys([options.name, *(place.name for place in options.was)])
     found = [Arrived(name, value) for name in names for value in _values(header, name)]
     chosen = request.COOKIES.get(options.name)
     if chosen and Arrived(options.name, chosen) not in found:
-        return None  # a middleware has put another one in its place
+        return []  # a middleware has put another one in its place
     is_plain = len(found) < 2 and all(each.name == options.name for each in found)
-    return None if is_plain else found
+    return [] if is_plain else found
 
 
 def _values(header: str, name: str) -> Iterator[str]:
@@ -98,8 +96,11 @@ class _Several(TokenSession):
         await super().aflush()
 
 
-def session_of(store: type[Any], came: list[Arrived]) -> Any:
-    """Return a session of the engine `store` for the cookies that came."""
+def session_of(store: type[Any], request: HttpRequest, options: Options) -> Any:
+    """Return a session of the engine `store` for the cookies that came; None for one of them."""
+    came = _arrived(request, options)
+    if not came:
+        return None
     if not issubclass(store, TokenSession):  # Django keeps the last of one name
         return store(next((each.value for each in reversed(came)), None))
     # The longest: an engine looks at none that is too short to be a key.

@@ -114,17 +114,11 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
         Raises SessionInterrupted (400) where the session was written to and has ended meanwhile.
         """
-        session: Any = getattr(request, "session", None)
-        if not _is_session(session) or _is_untouched(session):
-            return response
-        return run(answering(request, response))
+        return _settled(request, response) or run(answering(request, response))
 
     async def aprocess_response(self, request: HttpRequest, response: Any) -> Any:
         """See process_response()."""
-        session: Any = getattr(request, "session", None)
-        if not _is_session(session) or _is_untouched(session):
-            return response
-        return await arun(answering(request, response))
+        return _settled(request, response) or await arun(answering(request, response))
 
 
 def _comes_with_session(request: HttpRequest) -> bool:
@@ -183,8 +177,6 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Flow:
     session: Any = request.session
     is_ours = isinstance(session, TokenSession)
     elsewhere = is_ours and session.accessed and session.is_elsewhere()
-    if not elsewhere and _is_nothing_due(session):
-        return _finish(Action.NOTHING, request, response)
     if is_ours and session.reused is not None:
         yield session.report_reuse, None
     if get_options().save_every_request and not session.is_empty():
@@ -219,6 +211,7 @@ def decide(request: HttpRequest, response: HttpResponseBase) -> Action:
     is_ours, empty = isinstance(session, TokenSession), session.is_empty()
     # Only a session that was read knows when it ends; those of other engines never say.
     read = is_ours and session.accessed and not session.modified and not empty
+    read = read and session.is_due(now)
     refresh_due = read and session.refresh_due(now)
     # Asked for by nearly no request: whether the visitor has done anything.
     passive = (refresh_due or options.save_every_request) and is_passive(request)
@@ -262,27 +255,26 @@ def _finish(action: Action, request: HttpRequest, response: HttpResponseBase) ->
 # --- what is asked of a session -------------------------------------------------------------------
 
 
-def _is_session(session: Any) -> bool:
-    """Tell whether it is a session, of whatever engine, and not what a site put in its place."""
-    if isinstance(session, TokenSession):
-        return True
-    return all(hasattr(session, name) for name in ("accessed", "modified", "is_empty"))
+def _settled(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase | None:
+    """Return the response if nothing is to be done for it, as for most; None to find out more.
 
-
-def _is_untouched(session: Any) -> bool:
-    """Tell whether the request had nothing to do with its session, as many have."""
-    if session.accessed or session.modified or get_options().save_every_request:
-        return False
-    if isinstance(session, TokenSession):
-        return not session.no_token
-    return bool(session.session_key)  # of other engines an empty one goes, as with Django
-
-
-def _is_nothing_due(session: Any) -> bool:
-    """Tell what decide() finds for most requests, without gathering all that it asks for."""
-    if session.modified or get_options().save_every_request or not session.session_key:
-        return False  # without a key a stale cookie may have to go
-    return isinstance(session, TokenSession) and not session.is_due(time.time())
+    What a view or middleware has put in the place of the session is left alone, as by Django.
+    """
+    session: Any = getattr(request, "session", None)
+    if not isinstance(session, TokenSession):
+        is_session = all(hasattr(session, name) for name in ("accessed", "modified", "is_empty"))
+        return None if is_session else response
+    if session.modified or get_options().save_every_request:
+        return None
+    if not session.accessed:
+        return None if session.no_token else response
+    # Without a key a stale cookie may have to go.
+    if not session.session_key or session.is_due(time.time()):
+        return None
+    if session.is_elsewhere():  # which it says once
+        session.look_for_change = True
+        return None
+    return _finish(Action.NOTHING, request, response)
 
 
 def _has_cookie(request: HttpRequest) -> bool:

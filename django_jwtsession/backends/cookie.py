@@ -144,11 +144,8 @@ class SessionStore(TokenSession):
         # A token only counts once the browser has it.
         self.modified = True
 
-    def refresh_due(self, now: float) -> bool:
-        return super().refresh_due(now) and not self._may_be_behind(now)
-
-    def reissue_due(self, now: float) -> bool:
-        return super().reissue_due(now) and not self._may_be_behind(now)
+    def is_due(self, now: float) -> bool:
+        return super().is_due(now) and not self._may_be_behind(now)
 
     def _may_be_behind(self, now: float) -> bool:
         """Tell whether the browser may have newer data than this request, which only read.

@@ -47,17 +47,17 @@ LIMITS = {
     ("cookie", "read"): Limit(0, 50, 83),
     ("cookie", "first read"): Limit(0, 71, 104),
     ("cookie", "write"): Limit(0, 119, 192),
-    ("cookie", "forged"): Limit(0, 38, 135),
+    ("cookie", "forged"): Limit(0, 45, 84),
     ("hybrid", "untouched"): Limit(0, 12, 36),
     ("hybrid", "read"): Limit(0, 43, 75),
     ("hybrid", "first read"): Limit(0, 67, 99),
     ("hybrid", "write"): Limit(1, 158, 342),
-    ("hybrid", "forged"): Limit(0, 39, 136),
+    ("hybrid", "forged"): Limit(0, 46, 85),
     ("db", "untouched"): Limit(0, 12, 36),
     ("db", "read"): Limit(1, 53, 177),
     ("db", "first read"): Limit(1, 67, 191),
     ("db", "write"): Limit(2, 101, 335),
-    ("db", "forged"): Limit(0, 38, 135),
+    ("db", "forged"): Limit(0, 45, 84),
 }
 
 

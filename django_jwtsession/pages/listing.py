@@ -104,6 +104,8 @@ class Group:
     title: str
     kind: str
     sessions: list[Listed]
+    # Of them all, where `sessions` are those of one page.
+    number: int
 
 
 def sessions_of(request: HttpRequest) -> list[Listed]:
@@ -123,12 +125,23 @@ def sessions_of(request: HttpRequest) -> list[Listed]:
     return _numbered(one for group in groups_of(named) for one in group.sessions)
 
 
-def groups_of(sessions: Iterable[Listed]) -> list[Group]:
-    """Return sessions by device: that of the first session first."""
+def groups_of(sessions: Iterable[Listed], among: Iterable[Listed] = ()) -> list[Group]:
+    """Return sessions by device: that of the first session first.
+
+    Arguments: `among` are all of the user's, where `sessions` are those of one page.
+    """
+    found, every = _by_device(sessions), _by_device(among)
+    return [
+        Group(_title_of(group), group[0].kind, group, len(every.get(key, group)))
+        for key, group in found.items()
+    ]
+
+
+def _by_device(sessions: Iterable[Listed]) -> dict[Any, list[Listed]]:
     found: dict[Any, list[Listed]] = {}
     for one in sessions:
         found.setdefault(_device_key(one), []).append(one)
-    return [Group(_title_of(group), group[0].kind, group) for group in found.values()]
+    return found
 
 
 def _device_key(one: Listed) -> Any:

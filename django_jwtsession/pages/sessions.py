@@ -59,7 +59,7 @@ class SessionsView(InOneLanguage, LoginRequiredMixin, ListView):  # type: ignore
         return {
             "number": len(self.object_list),
             "others": len(self.object_list) - 1,
-            "devices": listing.groups_of(context["sessions"]),
+            "devices": listing.groups_of(context["sessions"], self.object_list),
             "password_url": self.get_password_url(),
             **context,
         }

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.apps import apps
 from django.contrib.auth import get_permission_codename, get_user_model
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext
 
-from ..admin.dates import drill_down
-from ..admin.ending import end_user_url
 from ..models.tables import SessionEvent
 from ..pages.listing import engine_model, number_of
+
+# Django loads all tags of all apps for the first template, also on sites without the admin.
+if apps.is_installed("django.contrib.admin"):
+    from ..admin.dates import drill_down
+    from ..admin.ending import end_user_url
 
 register = template.Library()
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django import forms
+from django.contrib.auth import login
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
@@ -21,7 +22,7 @@ from django_jwtsession.pages import confirmers
 from django_jwtsession.pages.confirmers import Confirmer, register
 from django_jwtsession.pages.forms import ProofForm
 from django_jwtsession.pages.stepup import confirm as note_proof
-from django_jwtsession.pages.stepup import proofs
+from django_jwtsession.pages.stepup import confirmed_at, proofs
 
 from .. import urls
 from ..factories import PASSWORD, UserFactory, browser
@@ -53,7 +54,13 @@ def amr(request: HttpRequest) -> HttpResponse:
     return HttpResponse(" ".join(sorted(proofs(request))))
 
 
+def callback(request: HttpRequest, pk: int) -> HttpResponse:
+    login(request, User.objects.get(pk=pk), "django.contrib.auth.backends.ModelBackend")
+    return HttpResponse("in")
+
+
 urlpatterns = [
+    path("callback/<int:pk>/", callback),
     path("plain/", plain),
     path("strict/", strict),
     path("astrict/", astrict),
@@ -233,6 +240,39 @@ def test_coming_back_without_having_been_led_away_proves_nothing(engine: str, cl
     clock.shift(901)
     client.get("/confirm/?next=/plain/&done=sso&ok=1")
     assert client.get("/plain/").status_code == 302
+
+
+class Provider(Elsewhere):
+    """As the OpenID Connect adapter of the documentation: the callback logs in again."""
+
+    def finish(self, request: HttpRequest, since: float) -> Collection[str]:
+        return self.methods if (confirmed_at(request) or 0) >= since else ()
+
+
+def test_provider_that_asks_again_logs_the_same_user_in(engine: str, clock: Any) -> None:
+    register(Provider())
+    user = User.objects.create_user("sso")
+    client = Client()
+    client.force_login(user)
+    clock.shift(301)
+    client.get("/confirm/?next=/plain/&by=sso")
+    clock.shift(5)
+    assert client.get("/confirm/?next=/plain/&done=sso").status_code == 200, "no callback"
+    client.get("/confirm/?next=/plain/&by=sso")
+    clock.shift(5)
+    client.get(f"/callback/{user.pk}/")
+    assert client.get("/confirm/?next=/plain/&done=sso").headers["Location"] == "/plain/"
+    assert client.get("/amr/").content == b"mfa pwd"
+
+
+def test_provider_that_logs_another_user_in_proves_nothing(engine: str, clock: Any) -> None:
+    register(Provider())
+    client = Client()
+    client.force_login(User.objects.create_user("sso"))
+    client.get("/confirm/?next=/plain/&by=sso")
+    client.get(f"/callback/{User.objects.create_user('other').pk}/")
+    assert client.get("/confirm/?next=/plain/&done=sso").status_code == 200
+    assert client.get("/amr/").content == b""
 
 
 def test_proof_elsewhere_ends_all_others_in_the_browser_that_made_it_alone(engine: str) -> None:

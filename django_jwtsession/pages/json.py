@@ -187,6 +187,7 @@ def _as_json(one: listing.Listed) -> dict[str, Any]:
         "device": one.words,
         "kind": one.kind,
         "ip_address": one.ip_address,
+        "location": one.place,
         "signed_in_at": one.signed_in_at,
         "last_seen_at": one.last_seen_at,
         "expires_at": one.expires_at,

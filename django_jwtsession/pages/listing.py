@@ -24,6 +24,7 @@ from django.utils.translation import pgettext
 from ..backends.base import TokenSession
 from ..conf import get_config
 from ..devices import clients as devices
+from ..devices.locations import location
 from ..exceptions import BadToken
 from ..history.events import device_of
 from ..models.tables import AbstractSession, SessionEvent
@@ -80,6 +81,11 @@ class Listed:
     def expires(self) -> str:
         """When the session ends if it is not used again: "in 6 days"."""
         return "" if self.expires_at is None else ahead(self.expires_at)
+
+    @property
+    def place(self) -> str:
+        """Where the address is, where the site says so (JWTSESSION["LOCATION"])."""
+        return location(self.ip_address)
 
     @property
     def title(self) -> str:

@@ -18,6 +18,7 @@ from django.utils.translation import pgettext
 from django.views.decorators.cache import never_cache
 from django.views.generic import FormView, ListView, TemplateView
 
+from ..devices.locations import location
 from ..models.tables import SessionEvent
 from ..revocation.ending import revoke_user_sessions
 from ..revocation.reasons import EndReason
@@ -108,6 +109,7 @@ class HistoryView(InOneLanguage, LoginRequiredMixin, ListView):  # type: ignore[
         for event in found:
             is_login = event.kind in SessionEvent.BEGINS
             event.session = alive.pop(event.sid, None) if is_login else None
+            event.place = location(event.ip_address)
         return found
 
 

@@ -326,6 +326,23 @@ def test_other_sites_and_forms_without_a_token_end_nothing_by_json(engine: str) 
     assert phone.get("/closed/").status_code == 200
 
 
+# --- places --------------------------------------------------------------------------------------
+
+
+def berlin(ip_address: str) -> str:
+    return "Berlin, Germany" if ip_address == "127.0.0.1" else ""
+
+
+def test_place_that_the_site_knows_stands_beside_the_address(engine: str, settings: Any) -> None:
+    settings.JWTSESSION = {"LOCATION": f"{__name__}.berlin"}
+    client = browser(UserFactory())
+    assert "Berlin, Germany 127.0.0.1" in text(page_of(client))
+    assert "Berlin, Germany 127.0.0.1" in text(page_of(client, HISTORY))
+    assert client.get(JSON).json()["sessions"][0]["location"] == "Berlin, Germany"
+    settings.JWTSESSION = {}
+    assert "Berlin" not in text(page_of(client))
+
+
 # --- languages -----------------------------------------------------------------------------------
 
 

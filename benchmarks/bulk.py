@@ -5,6 +5,7 @@ Row n of Session has the id `session_id(n)`, so whoever wants one of them need n
 
 from __future__ import annotations
 
+import time
 from hashlib import md5
 from typing import Any
 from uuid import UUID
@@ -229,14 +230,14 @@ def _events(connection: Any, count: int, users: int, offset: int) -> dict[str, s
 
 
 def _revocations(connection: Any) -> dict[str, str]:
-    prefix = "'s:' || {}" if connection.vendor != "mysql" else "CONCAT('s:', {})"
     sid = _say(connection, "sid", hex=_hex(connection, "(n + 1000000000)"))
     return {
-        "subject": prefix.format(sid),
+        "kind": "'s'",
+        "name": sid,
         "keep_sid": "''",
         "reason": "'logout'",
-        "created_at": _ago(connection, f"(3600 + {_random(connection, _WEEK)})"),
-        "expires_at": _ago(connection, f"(-3600 - {_random(connection, 90 * 86400)})"),
+        "created_at": f"({time.time()} - 3600 - {_random(connection, _WEEK)})",
+        "expires_at": f"({time.time()} + 3600 + {_random(connection, 90 * 86400)})",
     }
 
 

@@ -61,13 +61,13 @@ def load() -> dict[str, float]:
     empty, full = Feed(), Feed()
     before = resident()
     began, processor = time.perf_counter(), time.process_time()
-    full.refresh()
+    full.load()
     took, processor = time.perf_counter() - began, time.process_time() - processor
     gc.collect()
     memory = resident() - before
-    sids = list(full._sessions)[:: max(len(full._sessions) // 50_000, 1)]
+    sids = list(Revocation.objects.values_list("name", flat=True)[:50_000])
     return {
-        "entries": len(full._sessions),
+        "entries": full.count(),
         "seconds": took,
         "processor": processor,
         "megabytes": memory,
@@ -94,7 +94,7 @@ def _poll(feed: Any, long: bool = False) -> float:
     for _ in range(15):
         feed._next_ask = 0.0
         if long:
-            feed._next_long_look = feed._next_purge = 0.0
+            feed._learning.next_long_look = 0.0
         began = time.perf_counter()
         feed.refresh()
         times.append(time.perf_counter() - began)
@@ -103,9 +103,10 @@ def _poll(feed: Any, long: bool = False) -> float:
 
 def watch(seconds: float) -> list[list[Any]]:
     """Serve: ask the feed 100 times a second, as requests do; note when each entry was learnt."""
-    from django_jwtsession.revocation.feed import feed
+    from django_jwtsession.revocation.feed import get_feed
 
-    known = set(feed._sessions)
+    feed = get_feed()
+    known = set(feed._own)
     learnt: list[list[Any]] = []
     end = time.time() + seconds
     while (now := time.time()) < end:
@@ -142,9 +143,9 @@ def propagation(seconds: float, a_second: float) -> None:
     """Print how long after its revocation a session is refused by each process."""
     from django.db import connections
 
-    from django_jwtsession.revocation.feed import feed
+    from django_jwtsession.revocation.feed import get_feed
 
-    feed.refresh()  # once for all, as a server does that loads the site before it forks
+    get_feed().load()  # once for all, as a server does that loads the site before it forks
     connections.close_all()
     readers = []
     for _ in range(PROCESSES):

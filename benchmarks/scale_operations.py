@@ -20,7 +20,7 @@ from django_jwtsession.conf import get_config
 from django_jwtsession.models import Session
 from django_jwtsession.models import clearing as cleanup
 from django_jwtsession.revocation import ending as revocation
-from django_jwtsession.revocation.feed import Feed, feed
+from django_jwtsession.revocation.feed import Feed, get_feed
 from django_jwtsession.tokens.claims import Claims
 from django_jwtsession.tokens.sid import sid_from_uuid
 
@@ -63,7 +63,7 @@ class World:
         users.filter(username="user2").update(password=values["password"])
         self._staff, self._visitor = self._logged_in("root"), self._logged_in("user2")
         self._poll = self._polling_feed()
-        feed._watermark = timezone.now()  # else it reads a table that is measured apart
+        self._read_all(get_feed())  # else it reads a table that is measured apart
         self._all = dict(self._everything())
 
     def operations(self, only: str) -> list[str]:
@@ -85,7 +85,7 @@ class World:
         yield "end one", lambda: partial(revocation.revoke_session, self._sid())
         yield "end a user's", lambda: partial(revocation.revoke_user_sessions, self._user())
         yield "clear 20 expired", self._clear
-        yield "feed: poll", lambda: lambda: self._poll._read(time.time())
+        yield "feed: poll", lambda: lambda: self._poll._read(time.monotonic())
         yield "feed: long look", self._long_look
         for title, path, more in (
             ("sessions", SESSIONS, OF_SESSIONS),
@@ -142,11 +142,14 @@ class World:
 
     def _polling_feed(self) -> Feed:
         """Return a feed that has read everything a moment ago."""
-        found = Feed()
-        found._watermark, found._next_long_look = timezone.now(), time.time() + 86400
+        return self._read_all(Feed())
+
+    def _read_all(self, found: Feed) -> Feed:
+        found.load()
+        found._learning.next_long_look = time.monotonic() + 86400
         return found
 
     def _long_look(self) -> Callable[[], Any]:
         found = self._polling_feed()
-        found._next_long_look = 0.0
-        return partial(found._read, time.time())
+        found._learning.next_long_look = 0.0
+        return partial(found._read, time.monotonic())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from django.apps import apps
 from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, connections, router
 
@@ -29,9 +30,12 @@ def current_place() -> str:
 
 def current_alias() -> str:
     """Return the alias of the database to which this thread writes `Revocation`."""
-    from .tables import Revocation
+    return router.db_for_write(revocation_model())
 
-    return router.db_for_write(Revocation)
+
+def revocation_model() -> Any:
+    """Return `Revocation`; an import would go in a circle, by way of ``objects.revoke()``."""
+    return apps.get_model("django_jwtsession", "Revocation")
 
 
 @cache

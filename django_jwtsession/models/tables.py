@@ -15,6 +15,7 @@ from ..devices.clients import words
 from ..tokens.sid import sid_from_uuid
 from .installed import require_app
 from .managers import EventManager, RevocationManager, SessionManager
+from .times import UnixNow
 
 if TYPE_CHECKING:
     from ..backends.db import SessionStore
@@ -111,25 +112,6 @@ class Session(AbstractSession):
         from ..backends.db import SessionStore
 
         return SessionStore
-
-
-class UnixNow(models.Func):
-    """Seconds since 1970 in UTC by the database's own clock, whatever time zone it is set to."""
-
-    template = "%(function)s"
-    output_field = models.FloatField()
-
-    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
-        return "EXTRACT(EPOCH FROM CLOCK_TIMESTAMP())::float8", ()
-
-    def as_mysql(self, compiler: Any, connection: Any, **more: Any) -> Any:
-        return "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6)", ()
-
-    def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> Any:
-        return "((JULIANDAY('now') - 2440587.5) * 86400.0)", ()
-
-    def as_oracle(self, compiler: Any, connection: Any, **more: Any) -> Any:
-        return "((CAST(SYS_EXTRACT_UTC(SYSTIMESTAMP) AS DATE) - DATE '1970-01-01') * 86400)", ()
 
 
 class Revocation(models.Model):

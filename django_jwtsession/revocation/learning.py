@@ -81,12 +81,6 @@ class Learning:
         """The newest key that was read, 0 for none."""
         return self._marks.newest
 
-    @property
-    def knows_users(self) -> bool:
-        """Whether the sessions of any user may have ended, as far as is known."""
-        memory = self.memory
-        return bool(memory.users or memory.everyone) or not self.complete
-
     # --- all of it -------------------------------------------------------------------------------
 
     def read_page(self, started: float, relay: Relay | None = None) -> bool:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from django.db import connections
 from django.db.models import Count
 
+from ..models.place import revocation_model
+from ..models.times import UnixNow
 from .entries import SESSION, Line
 
 # A line by its key and the moment it was made: after a failover keys are given out again.
@@ -28,15 +30,11 @@ class Page(NamedTuple):
 
 def table() -> Any:
     """Return a queryset of all lines, on the database that this thread's place has."""
-    from ..models.tables import Revocation
-
-    return Revocation.objects.all()
+    return revocation_model().objects.all()
 
 
 def clock_of_database() -> float:
     """Return the time (Unix time) by the clock that makes `created_at`; the table may be empty."""
-    from ..models.tables import UnixNow
-
     connection = connections[table().db]
     sql, _ = getattr(UnixNow(), f"as_{connection.vendor}")(None, connection)
     with connection.cursor() as cursor:
@@ -104,16 +102,14 @@ def counts_after(moment: int, up_to: int, but: set[int]) -> tuple[int, int]:
 
 def write_again(lines: list[Line]) -> None:
     """Insert lines that the database has lost, under new keys."""
-    from ..models.tables import Revocation
-
-    now = time.time()
+    model, now = revocation_model(), time.time()
     names = [name for name in Line._fields if name not in ("pk", "created_at")]
     instances = [
-        Revocation(**{name: getattr(line, name) for name in names})
+        model(**{name: getattr(line, name) for name in names})
         for line in lines
         if line.expires_at > now
     ]
-    Revocation.objects.bulk_create(instances, batch_size=_MOST_IDS // 10)
+    model.objects.bulk_create(instances, batch_size=_MOST_IDS // 10)
 
 
 def delete(pks: set[int]) -> None:

@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 
 from django_jwtsession.models import Revocation
+from django_jwtsession.revocation import announcements, asking, publishing
 from django_jwtsession.revocation import feed as feed_module
-from django_jwtsession.revocation import publishing
 
 
 @pytest.fixture
 def polling(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
     """As on a site, not in Django's test environment; the monotonic clock moves with the other."""
-    for module in (feed_module, publishing):
-        monkeypatch.setattr(module, "in_test_environment", lambda: False)
+    monkeypatch.setattr(feed_module, "in_test_environment", lambda: False)
+    monkeypatch.setattr(publishing, "in_test_environment", lambda: False)
+    for module in (asking, feed_module, announcements, publishing):
         monkeypatch.setattr(module, "monotonic", lambda: time.time())
     # No jitter: an interval is a second.
-    monkeypatch.setattr(feed_module, "_SHORTEST_INTERVAL", 1.0)
+    monkeypatch.setattr(asking, "_SHORTEST_INTERVAL", 1.0)
 
 
 Line = Callable[..., Revocation]

@@ -12,8 +12,8 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from django_jwtsession.models import Revocation
+from django_jwtsession.revocation import asking, learning, reader
 from django_jwtsession.revocation import feed as feed_module
-from django_jwtsession.revocation import learning, reader
 from django_jwtsession.revocation.entries import Entry
 from django_jwtsession.revocation.feed import Feed, FeedUnavailable
 
@@ -134,7 +134,7 @@ def test_new_line_is_known_within_the_interval(feed: Feed, clock: Any, line: Lin
 
 
 def test_intervals_of_processes_spread(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
-    monkeypatch.setattr(feed_module, "_SHORTEST_INTERVAL", 0.85)
+    monkeypatch.setattr(asking, "_SHORTEST_INTERVAL", 0.85)
     feeds = [Feed() for _ in range(20)]
     for feed in feeds:
         feed.refresh()
@@ -148,7 +148,8 @@ def test_clock_that_is_set_back_silences_nothing(
 ) -> None:
     """The process's own clock counts seconds; the other may say what it likes."""
     now = time.time()
-    monkeypatch.setattr(feed_module, "monotonic", lambda: now + 1)
+    for module in (asking, feed_module):
+        monkeypatch.setattr(module, "monotonic", lambda: now + 1)
     clock.shift(-3600)
     line("one", lives=7200)
     assert ended(feed, "one")
@@ -329,7 +330,7 @@ def test_load_leaves_no_connection_that_a_fork_would_share(
     )
     feed = Feed()
     with monkeypatch.context() as patch:
-        patch.setattr(feed_module, "connections", {"default": fake})
+        patch.setattr(asking, "connections", {"default": fake})
         feed.load()
         fake.connection = "open before"
         feed.load()
@@ -444,7 +445,7 @@ def test_outage_that_two_threads_find_is_one_record(monkeypatch: pytest.MonkeyPa
         records.append(message)
         time.sleep(0)  # lets the other thread go on
 
-    monkeypatch.setattr(feed_module.logger, "exception", slow)
+    monkeypatch.setattr(asking.logger, "exception", slow)
 
     def find_out() -> None:
         both.wait()
@@ -518,19 +519,19 @@ def test_others_go_on_while_one_thread_asks(
 def test_nobody_waits_longer_than_a_second_for_a_database_that_hangs(
     feed: Feed, monkeypatch: pytest.MonkeyPatch, clock: Any
 ) -> None:
-    monkeypatch.setattr(feed_module, "PATIENCE", 0.05)
+    monkeypatch.setattr(asking, "PATIENCE", 0.05)
     clock.shift(10)
-    asking, go_on = threading.Event(), threading.Event()
+    under_way, go_on = threading.Event(), threading.Event()
 
     def hangs(started: float, *args: Any) -> float:
-        asking.set()
+        under_way.set()
         assert go_on.wait(20)
         return started
 
     monkeypatch.setattr(feed, "_read", hangs)
     thread = threading.Thread(target=feed.refresh)
     thread.start()
-    assert asking.wait(10)
+    assert under_way.wait(10)
     began = time.perf_counter()
     feed.refresh()  # waits for its patience
     for _ in range(20):
@@ -543,22 +544,22 @@ def test_nobody_waits_longer_than_a_second_for_a_database_that_hangs(
 
 @pytest.mark.django_db(transaction=True)
 async def test_event_loop_goes_on_while_the_feed_asks(
-    monkeypatch: pytest.MonkeyPatch, clock: Any
+    own_connection: None, monkeypatch: pytest.MonkeyPatch, clock: Any
 ) -> None:
     import asyncio
 
     feed = Feed()
-    asking, go_on = threading.Event(), threading.Event()
+    under_way, go_on = threading.Event(), threading.Event()
 
     def slow(started: float, *args: Any) -> float:
-        asking.set()
+        under_way.set()
         assert go_on.wait(10)
         feed._learning.complete = feed._learning.settled = True
         return started
 
     monkeypatch.setattr(feed, "_read", slow)
     task = asyncio.ensure_future(feed.arefresh())
-    while not asking.is_set():
+    while not under_way.is_set():
         await asyncio.sleep(0)
     go_on.set()
     await task

@@ -106,7 +106,7 @@ def watch(seconds: float) -> list[list[Any]]:
     from django_jwtsession.revocation.feed import get_feed
 
     feed, new = get_feed(), list[str]()
-    feed._note = lambda name, reason: new.append(name)  # type: ignore[method-assign]
+    feed._note = lambda name, _: new.append(name)  # type: ignore[method-assign]
     learnt: list[list[Any]] = []
     end = time.time() + seconds
     while (now := time.time()) < end:

@@ -1,6 +1,7 @@
 """Millions of rows as years of use leave them, made by the database itself.
 
-Row n of Session has the id `session_id(n)`, so whoever wants one of them need not ask for it.
+Row n of Session has the id `session_id(n)`, so whoever wants one of them need not ask for it. Its
+data are as long as sealed ones and open nothing: `token_of` seals those of one row.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ _DEVICES = (
     (99, "Safari 19", "macOS", "desktop"),
     (100, "Edge 149", "Windows", "desktop"),
 )
-_DATA = (
-    '{{"_auth_user_id":"1","_auth_user_backend":"django.contrib.auth.backends.ModelBackend",'
-    '"_auth_user_hash":"{}","cart":[1071,88]}}'
-).format("0123456789abcdef" * 4)
+_DATA = {
+    "_auth_user_id": "1",
+    "_auth_user_backend": "django.contrib.auth.backends.ModelBackend",
+    "_auth_user_hash": "0123456789abcdef" * 4,
+    "cart": [1071, 88],
+}
 
 # What each database calls it; {n} is the number of the row.
 _DIALECTS = {
@@ -73,6 +76,39 @@ _DIALECTS = {
 def session_id(number: int) -> UUID:
     """Return the id of row `number` of Session, which is a UUID of version 4."""
     return UUID(_version_4(md5(f"session{number}".encode(), usedforsecurity=False).hexdigest()))
+
+
+def token_of(pk: UUID) -> str:
+    """Return a token for a row, whose data are sealed and stored for it."""
+    from django_jwtsession.conf import get_config
+    from django_jwtsession.models.place import current_place
+    from django_jwtsession.tokens.claims import Claims
+
+    row = _model("Session")._default_manager.get(pk=pk)
+    sealed, part = _sealed(row)
+    row.data = sealed
+    row.save(update_fields=["data"])
+    now = time.time()
+    claims = Claims(row.sid, int(now), int(now) + 86400, row.epoch, sk=part)
+    return get_config().codec_in(current_place()).issue(claims, now)
+
+
+def _sealed(row: Any) -> tuple[bytes, str]:
+    """Return _DATA as the engines seal them for `row`, and the random part of its key."""
+    from django_jwtsession.backends import data as session_data
+    from django_jwtsession.backends.db import SessionStore
+    from django_jwtsession.backends.knowledge import Content, Identity
+    from django_jwtsession.conf import get_config
+    from django_jwtsession.tokens.session_key import new_key_part
+
+    part, now = new_key_part(), time.time()
+    at = row.authenticated_at and row.authenticated_at.timestamp()
+    user = None if row.user_id is None else str(row.user_id)
+    who = Identity(row.sid, row.epoch, part, at, at, row.epoch if user else 0, user)
+    data = {k: v for k, v in _DATA.items() if user or not k.startswith("_auth")}
+    data |= {"_auth_user_id": user} if user else {}
+    payload = session_data.dumps(data, get_config())
+    return SessionStore()._sealed(Content(who, now, False, payload)), part
 
 
 def _version_4(text: str) -> str:
@@ -199,12 +235,13 @@ def _sessions(
     larger = "MAX" if connection.vendor == "sqlite" else "GREATEST"
     user = f"CASE WHEN n % 20 = 0 THEN NULL ELSE {offset} + 1 + {_random(connection, users)} END"
     created = _ago(connection, f"{larger}({made}, {seen})")
-    data = _say(connection, "data", data=_DATA)
+    data = _say(connection, "data", data="x" * len(_sample()))
     return {
         "id": _say(connection, "uuid", hex=_hex(connection)),
         "user_id": user,
         "data": data,
         "version": "1",
+        "epoch": str(int((time.time() - 30 * 86400) * 1000)),
         "created_at": created,
         "authenticated_at": f"CASE WHEN n % 20 = 0 THEN NULL ELSE {created} END",
         "last_seen_at": _ago(connection, seen),
@@ -212,6 +249,11 @@ def _sessions(
         "generation": "0",
         **_device(connection),
     }
+
+
+def _sample() -> bytes:
+    row = _model("Session")(user_id=1000, authenticated_at=None)
+    return _sealed(row)[0]
 
 
 def _events(connection: Any, count: int, users: int, offset: int) -> dict[str, str]:
@@ -224,20 +266,21 @@ def _events(connection: Any, count: int, users: int, offset: int) -> dict[str, s
         "sid": _say(connection, "sid", hex=_hex(connection, "(n - n % 2)")),
         "user_id": f"{offset} + 1 + {_random(connection, users)}",
         "created_at": _ago(connection, f"(89.0 * 86400 * ({count} - n) / {count})"),
+        "count": "1",
         "detail": "'{}'",
         **_device(connection),
     }
 
 
 def _revocations(connection: Any) -> dict[str, str]:
-    sid = _say(connection, "sid", hex=_hex(connection, "(n + 1000000000)"))
+    now = int(time.time())
     return {
         "kind": "'s'",
-        "name": sid,
+        "name": _say(connection, "sid", hex=_hex(connection, "(n + 1000000000)")),
         "keep_sid": "''",
         "reason": "'logout'",
-        "created_at": f"({time.time()} - 3600 - {_random(connection, _WEEK)})",
-        "expires_at": f"({time.time()} + 3600 + {_random(connection, 90 * 86400)})",
+        "created_at": f"({now} - 3600 - {_random(connection, _WEEK)})",
+        "expires_at": f"({now} + 3600 + {_random(connection, 90 * 86400)})",
     }
 
 

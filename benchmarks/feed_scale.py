@@ -59,6 +59,7 @@ def load() -> dict[str, float]:
 
     Revocation.objects.exists()  # connects
     empty, full = Feed(), Feed()
+    empty._learning.complete = empty._learning.settled = True
     before = resident()
     began, processor = time.perf_counter(), time.process_time()
     full.load()
@@ -92,9 +93,9 @@ def _look(feed: Any, sids: list[str]) -> float:
 def _poll(feed: Any, long: bool = False) -> float:
     times = []
     for _ in range(15):
-        feed._next_ask = 0.0
+        feed._next_ask = float("-inf")
         if long:
-            feed._learning.next_long_look = 0.0
+            feed._learning.next_long_look = float("-inf")
         began = time.perf_counter()
         feed.refresh()
         times.append(time.perf_counter() - began)
@@ -105,15 +106,12 @@ def watch(seconds: float) -> list[list[Any]]:
     """Serve: ask the feed 100 times a second, as requests do; note when each entry was learnt."""
     from django_jwtsession.revocation.feed import get_feed
 
-    feed, new = get_feed(), list[str]()
-    feed._note = lambda name, _: new.append(name)  # type: ignore[method-assign]
     learnt: list[list[Any]] = []
+    feed: Any = get_feed()
+    feed._note = lambda sid, _: learnt.append([sid, time.time()])  # of each new line
     end = time.time() + seconds
     while (now := time.time()) < end:
         feed.refresh()
-        at = time.time()
-        learnt += [[sid, at] for sid in new]
-        new.clear()
         time.sleep(max(0.0, 0.01 - (time.time() - now)))
     return learnt
 
@@ -142,9 +140,9 @@ def propagation(seconds: float, a_second: float) -> None:
     """Print how long after its revocation a session is refused by each process."""
     from django.db import connections
 
-    from django_jwtsession.revocation.feed import get_feed
+    from django_jwtsession.revocation.feed import load
 
-    get_feed().load()  # once for all, as a server does that loads the site before it forks
+    load()  # once for all, as a server does that loads the site before it forks
     connections.close_all()
     readers = []
     for _ in range(PROCESSES):

@@ -67,6 +67,7 @@ def works(data: dict[str, Any]) -> dict[str, Work]:
         secrets.token_urlsafe(16),
         int(now),
         int(now) + 86400,
+        int(now * 1000),
         sub="42",
         auth_time=round(now, 3),
         be="Q-k3_x",

@@ -24,6 +24,7 @@ from .exceptions import BadKey
 from .tokens import base64url
 from .tokens.codec import Codec
 from .tokens.keys import ALGORITHMS, KeyRing, KeySource, read_pem
+from .tokens.seal import RowSeal
 
 DAY = 86400
 SHORTEST_SECRET = 32  # bytes
@@ -65,21 +66,36 @@ class Config:
     max_cookie_size: int = MAX_COOKIE_SIZE
 
     @cached_property
-    def codec(self) -> Codec:
-        """The codec of this site. Raises ImproperlyConfigured where KEYS cannot be used."""
-        return self._codec_of(settings.SESSION_COOKIE_NAME)
+    def _codecs(self) -> dict[tuple[str, str | None], Codec]:
+        return {}
 
     @cached_property
-    def former_codecs(self) -> dict[str, Codec]:
-        """The codecs of the names that the session cookie had: a name is part of every key."""
-        names = {entry["name"] for entry in self.cookie_was if "name" in entry}
-        return {name: self._codec_of(name) for name in names - {settings.SESSION_COOKIE_NAME}}
+    def _seals(self) -> dict[str, RowSeal]:
+        return {}
 
-    def _codec_of(self, cookie_name: str) -> Codec:
+    @property
+    def codec(self) -> Codec:
+        """The codec of an ordinary site. Raises ImproperlyConfigured where KEYS cannot be used."""
+        return self.codec_in("")
+
+    def codec_in(self, place: str, cookie_name: str | None = None) -> Codec:
+        """Return the codec of a place (models/place.py), of today's cookie or a former one's.
+
+        Both are part of every key. Raises ImproperlyConfigured where KEYS cannot be used.
+        """
+        which = place, cookie_name
+        codec = self._codecs.get(which)
+        if codec is None:
+            codec = self._make_codec(place, cookie_name or settings.SESSION_COOKIE_NAME)
+            self._codecs[which] = codec
+        return codec
+
+    def _make_codec(self, place: str, cookie_name: str) -> Codec:
         try:
             ring = KeyRing(
                 self.key_sources,
                 cookie_name,
+                place=place,
                 max_age=max(self.absolute_age, settings.SESSION_COOKIE_AGE),
                 compress=self.compress,
             )
@@ -89,9 +105,19 @@ class Config:
                 leeway=self.leeway,
                 issuer=self.issuer,
                 audience=self.audience,
+                place=place,
             )
         except BadKey as error:
             raise ImproperlyConfigured(f'JWTSESSION["KEYS"]: {error}.') from None
+
+    def seal_in(self, place: str) -> RowSeal:
+        """Return what seals the rows of a place: KEYS' secrets, or SECRET_KEY if all are PEM."""
+        seal = self._seals.get(place)
+        if seal is None:
+            secrets = [key for key in self.key_sources if read_pem(key) is None]
+            secrets = secrets or [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+            seal = self._seals[place] = RowSeal(secrets, place)  # type: ignore[arg-type]
+        return seal
 
     @property
     def key_sources(self) -> Sequence[KeySource]:

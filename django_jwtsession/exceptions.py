@@ -44,13 +44,16 @@ class BadKey(JWTSessionError):
 class SessionTooLarge(JWTSessionError):
     """The session does not fit into one cookie: name and value, RFC 6265 6.1."""
 
-    def __init__(self, size: int, limit: int, biggest: list[tuple[str, int]]) -> None:
+    def __init__(
+        self, size: int, limit: int, biggest: list[tuple[str, int]], fits_compressed: bool = False
+    ) -> None:
+        compress = ' JWTSESSION["COMPRESS"] = True would make it fit.' if fits_compressed else ""
         keys = ", ".join(f"{key!r} ({length} bytes)" for key, length in biggest)
         super().__init__(
             f"The session cookie would be {size} bytes with its name, the limit is {limit}"
             f" (MAX_COOKIE_SIZE; browsers drop it over 4096). Biggest keys: {keys or 'none'}."
             " Store less in the session, or use the engine django_jwtsession.backends.hybrid,"
-            " which keeps large sessions in their row."
+            f" which keeps large sessions in their row.{compress}"
         )
         self.size = size
         self.limit = limit

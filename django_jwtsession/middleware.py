@@ -15,6 +15,7 @@ from django.contrib.auth.middleware import (
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
@@ -22,6 +23,7 @@ from django.utils.cache import patch_vary_headers
 from .backends import answer
 from .backends.arrival import session_of
 from .backends.base import TokenSession
+from .backends.knowledge import Ended
 from .backends.options import get_options
 from .backends.passive import is_passive
 from .backends.policy import Action, respond
@@ -178,22 +180,28 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Flow:
     is_ours = isinstance(session, TokenSession)
     elsewhere = is_ours and session.accessed and session.is_elsewhere()
     if is_ours and session.reused is not None:
-        yield session.report_reuse, None
+        try:
+            yield session.report_reuse, None
+        except (DatabaseError, InterfaceError):  # the next use of the copy tries again
+            answer.tell_of_failure()
     if get_options().save_every_request and not session.is_empty():
         yield _step(session, "get_expiry_age")  # loads it: only a living session is saved
     action = decide(request, response)
     if action is Action.SAVE and is_ours and is_passive(request):
         session.passive = True
-        if session.expires_at is None and session.session_key is not None:
+        if session.expires_at is None and session.identity is not None:
             yield _step(session, "revalidate")  # what does not move has to be known
     if action in _METHODS:
         try:
             if (yield _step(session, _METHODS[action])) is False:
                 action = Action.NOTHING
         except UpdateError:
-            if not getattr(session, "overtaken", False):
-                raise _interrupted() from None
-            action = Action.NOTHING  # a login has moved it: the browser is to keep that cookie
+            raise _interrupted() from None
+        except (DatabaseError, InterfaceError):
+            if action is Action.SAVE:
+                raise
+            action = Action.NOTHING  # the view has answered; the next request tries again
+            answer.tell_of_failure()
     if elsewhere or _may_have_changed(session):
         yield (lambda: _look_for_change(session)), None
     return _finish(action, request, response)
@@ -218,8 +226,8 @@ def decide(request: HttpRequest, response: HttpResponseBase) -> Action:
     return respond(
         has_cookie=_has_cookie(request),
         empty=empty,
-        ended=not is_ours or session.ended_here,
-        no_token=is_ours and session.no_token,
+        ended=not is_ours or session.ended is Ended.HERE,
+        no_token=is_ours and session.ended is Ended.NO_TOKEN,
         write=session.modified or (options.save_every_request and not (is_ours and passive)),
         used=session.accessed,
         status=response.status_code,
@@ -236,9 +244,11 @@ def _finish(action: Action, request: HttpRequest, response: HttpResponseBase) ->
     """Set or delete the cookie, and the headers that keep caches from mixing up visitors."""
     if action is Action.DELETE:
         answer.delete_session_cookie(response)
-    elif action in _SETS_COOKIE and not getattr(request.session, "withholds_cookie", False):
+    elif action in _SETS_COOKIE and not getattr(request.session, "sets_no_cookie", False):
         session: Any = request.session
-        answer.set_session_cookie(response, session.session_key, _max_age(session))
+        is_ours = isinstance(session, TokenSession)
+        value = session.token if is_ours else session.session_key
+        answer.set_session_cookie(response, value, _max_age(session))
     elif not request.session.accessed:
         return response
     if "Vary" in response.headers:
@@ -267,9 +277,9 @@ def _settled(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
     if session.modified or get_options().save_every_request:
         return None
     if not session.accessed:
-        return None if session.no_token else response
-    # Without a key a stale cookie may have to go.
-    if not session.session_key or session.is_due(time.time()):
+        return None if session.ended is Ended.NO_TOKEN else response
+    # Without a token a stale cookie may have to go.
+    if session.token is None or session.is_due(time.time()):
         return None
     if session.is_elsewhere():  # which it says once
         session.look_for_change = True

@@ -17,8 +17,6 @@ def on_login(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> Non
     session = getattr(request, "session", None)
     if isinstance(session, TokenSession):
         is_new = session.auth_time is None
-        if session.sid is None:  # in place of another user's: the history is to name it
-            session.create()
         session.mark_login(request.META)
         history.note_login(request, user)
         if is_new:
@@ -30,8 +28,10 @@ def on_login(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> Non
 def on_logout(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
     """A logout; Django sends it before the session ends, without a user where there was none."""
     session = getattr(request, "session", None)
-    if user is not None and isinstance(session, TokenSession):
-        history.note_logout(request, user)
+    if isinstance(session, TokenSession):
+        session.mark_logout()
+        if user is not None:
+            history.note_logout(request, user)
 
 
 def on_login_failed(

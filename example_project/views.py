@@ -59,7 +59,7 @@ async def events(request: HttpRequest) -> StreamingHttpResponse:
 
 async def _until_revoked(session: Any) -> AsyncIterator[str]:
     yield "event: open\ndata:\n\n"
-    while not await session.ais_revoked():
+    while not await session.ais_over():
         yield ": the session goes on\n\n"
         await asyncio.sleep(0.5)
     yield "event: ended\ndata:\n\n"

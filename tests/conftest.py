@@ -16,10 +16,10 @@ from django.contrib.auth.models import User
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
+from hypothesis import settings as hypothesis_settings
 
-from django_jwtsession.backends import hybrid
+from django_jwtsession.backends.process import superseded, written
 from django_jwtsession.backends.refusals import refusals
-from django_jwtsession.backends.superseded import superseded
 from django_jwtsession.devices.places import sightings
 from django_jwtsession.pages import throttle
 from django_jwtsession.revocation import feed
@@ -30,6 +30,10 @@ ENGINES = {
     "db": "django_jwtsession.backends.db",
     "hybrid": "django_jwtsession.backends.hybrid",
 }
+# A busy machine makes single examples slow: that is no failure.
+hypothesis_settings.register_profile("tests", deadline=None)
+hypothesis_settings.load_profile("tests")
+
 STOCK_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 OUR_MIDDLEWARE = "django_jwtsession.middleware.SessionMiddleware"
 DAY = 86400
@@ -45,8 +49,8 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     feed.forget()
     refusals.clear()
-    superseded.clear()
-    hybrid._written.clear()
+    superseded.forget()
+    written.forget()
     sightings.clear()
 
 

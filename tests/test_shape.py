@@ -18,8 +18,8 @@ LONGEST_CLASS = 414  # 250
 MIDDLE_FUNCTION = 6
 LONG_FUNCTION = 20
 INNER_IMPORTS = 23  # the five of apps.py, and the listed
-IN_CYCLES = 15  # 0
-FILES_ENTERED = {"read": 17, "login": 35}  # 8, 22
+IN_CYCLES = 16  # 0
+FILES_ENTERED = {"read": 22, "login": 47}  # 8, 22
 
 
 @pytest.fixture(scope="module")

@@ -58,9 +58,8 @@ class DrillDownList(ChangeList):
 def drill_down(cl: Any) -> dict[str, Any]:
     """Return the context of Django's template admin/date_hierarchy.html for a list of the admin."""
     name = cl.date_hierarchy
-    chosen = [cl.params.get(f"{name}__{part}") for part in _PARTS]
-    level = chosen.index(None) if None in chosen else 3
-    values = [int(value) for value in chosen[:level]]
+    values = _chosen(cl)
+    level = len(values)
     found = None if level == 3 else _bounds(cl.queryset, name)
     if level == 0 and found is None:
         return {"show": False}
@@ -78,7 +77,7 @@ def drill_down(cl: Any) -> dict[str, Any]:
     choices = []
     if found is not None:
         first, last = found
-        while level < 2 and first[level] == last[level] and not chosen[0]:
+        while level < 2 and first[level] == last[level] and back is None:
             values.append(first[level])  # all are of one year: its months are the choice
             level += 1
         choices = [
@@ -86,6 +85,19 @@ def drill_down(cl: Any) -> dict[str, Any]:
             for number in range(first[level], last[level] + 1)
         ]
     return {"show": True, "back": back, "choices": choices}
+
+
+def chosen_date(cl: Any) -> tuple[set[str], str]:
+    """Return the parameters that narrow a list to a year, month or day, and that in words."""
+    values = _chosen(cl)
+    names = {f"{cl.date_hierarchy}__{part}" for part in _PARTS[: len(values)]}
+    return names, date_format(date(*values)) if len(values) == 3 else _title(values)
+
+
+def _chosen(cl: Any) -> list[int]:
+    chosen = [cl.params.get(f"{cl.date_hierarchy}__{part}") for part in _PARTS]
+    level = chosen.index(None) if None in chosen else 3
+    return [int(value) for value in chosen[:level]]
 
 
 def _bounds(rows: Any, name: str) -> tuple[tuple[int, ...], tuple[int, ...]] | None:

@@ -13,7 +13,7 @@ from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth import logout
 from django.core import signing
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -22,6 +22,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext, ngettext
 
+from .dates import chosen_date
 from .ending import EndingMixin, end_where_name, own_pk
 from .lists import AtLeast
 
@@ -189,9 +190,22 @@ def _conditions(changes: Any) -> list[tuple[str, str]]:
     ]
     if changes.query:
         found.append((gettext("search"), changes.query))
+    fields, (of_date, day) = changes.lookup_opts, chosen_date(changes)
+    if of_date:
+        found.append((str(fields.get_field(changes.date_hierarchy).verbose_name), day))
     known = {name for spec in changes.filter_specs for name in spec.expected_parameters()}
-    for name, values in changes.params.items():
-        if name not in known:
+    for name, values in changes.get_filters_params().items():
+        if name not in known | of_date:
             value = values[-1] if isinstance(values, list) else values
-            found.append((name.replace("__", " ").replace(" exact", ""), str(value)))
+            found.append((_label(fields, name), str(value)))
     return found
+
+
+def _label(fields: Any, lookup: str) -> str:
+    """Return a filter of the address as people call its field: "user" for "user__exact"."""
+    name, *parts = lookup.split("__")
+    try:
+        label = str(fields.get_field(name).verbose_name)
+    except FieldDoesNotExist:
+        label = name
+    return " ".join([label, *(part for part in parts if part != "exact")])

@@ -22,6 +22,10 @@ logger = logging.getLogger("django_jwtsession")
 _told: set[str] = set()
 _MOST_TOLD = 1000
 
+# Seconds for which failures of one kind share a record.
+_FAILURE_EVERY = 60.0
+_told_of_failure_at = float("-inf")
+
 
 def set_session_cookie(response: HttpResponseBase, value: str, max_age: float | None) -> None:
     """Set the session cookie as the settings describe it; `max_age` in seconds.
@@ -83,6 +87,16 @@ def _delete(response: HttpResponseBase, place: Place, options: Options) -> None:
         cookie["secure"] = True
     if name.lower().startswith(("__http-", "__host-http-")):
         cookie["secure"] = cookie["httponly"] = True
+
+
+def tell_of_failure() -> None:
+    """Log, once a minute, that what is optional could not be done for a session."""
+    global _told_of_failure_at
+    now = time.monotonic()
+    if now - _told_of_failure_at >= _FAILURE_EVERY:
+        _told_of_failure_at = now
+        message = "A session could not be brought up to date; the next request tries again."
+        logger.warning(message, exc_info=True)
 
 
 # --- caches --------------------------------------------------------------------------------------

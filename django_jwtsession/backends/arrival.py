@@ -11,8 +11,11 @@ from django.http import HttpRequest
 
 from ..conf import get_config
 from ..exceptions import BadToken
+from ..models.place import current_place
 from ..tokens.claims import Claims
+from ..tokens.codec import Codec
 from .base import TokenSession
+from .knowledge import Ended
 from .options import Options, get_options
 
 
@@ -66,21 +69,28 @@ class _Several(TokenSession):
         return self._found
 
     def _each_token(self) -> Iterator[None]:
-        """Have each token that came in its turn in the place of `session_key`, until one opens."""
+        """Have each token that came in its turn as what was given, until one opens."""
         came, self.arrived = self.arrived, []
         self._found: dict[str, Any] = {}
-        was_overtaken, is_no_token = False, True
+        ends = set()
         for token in _in_order(came):
-            self.overtaken = self.no_token = False
+            self.ended = Ended.NOT
             self._session_key = token
             yield
-            if self.session_key is not None:
+            if self.identity is not None:
                 # Wherever the browser keeps it: it gets one at today's place, and loses the others.
                 self.cookie_due = self.cookie_due or bool(get_options().was)
                 return
-            was_overtaken |= self.overtaken
-            is_no_token &= self.no_token
-        self.overtaken, self.no_token = was_overtaken, is_no_token
+            ends.add(self.ended)
+        # What forbids most: a cookie on its way, then one that may be good elsewhere.
+        order = (
+            Ended.PASSED,
+            Ended.JUST_PASSED,
+            Ended.REFUSED,
+            Ended.HERE,
+            Ended.NO_TOKEN,
+        )
+        self.ended = next((one for one in order if one in ends), Ended.NOT)
 
     def _try(self, data: dict[str, Any]) -> None:
         self._found = data
@@ -133,16 +143,19 @@ def _in_order(came: list[Arrived]) -> list[str]:
 
 
 def _read(name: str, value: str) -> Claims | None:
-    config = get_config()
     try:
-        return config.former_codecs.get(name, config.codec).read(value, time.time())
+        return _codec(name).read(value, time.time())
     except BadToken:
         return None
 
 
 def _as_of_today(name: str, value: str, claims: Claims) -> str:
     """Return a token that opens the same session under today's name, which is part of the key."""
-    config = get_config()
-    if name not in config.former_codecs:
+    if name == get_options().name:
         return value
-    return config.codec.issue(claims, time.time())
+    return _codec(get_options().name).issue(claims, time.time())
+
+
+def _codec(name: str) -> Codec:
+    today = name == get_options().name
+    return get_config().codec_in(current_place(), None if today else name)

@@ -5,12 +5,20 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from django.contrib.auth import SESSION_KEY
 from django.core.exceptions import ValidationError
 
 from ..models.times import to_datetime
 
-_TIMES = frozenset({"authenticated_at", "expires_at", "last_seen_at"})
+_TIMES = frozenset(
+    {
+        "authenticated_at",
+        "expires_at",
+        "last_seen_at",
+        "generation_confirmed_at",
+        "next_issued_at",
+        "cookie_until",
+    }
+)
 
 
 def of(values: dict[str, Any]) -> dict[str, Any]:
@@ -19,11 +27,6 @@ def of(values: dict[str, Any]) -> dict[str, Any]:
         name: to_datetime(value) if name in _TIMES and value is not None else value
         for name, value in values.items()
     }
-
-
-def auth(model: Any, data: dict[str, Any], auth_time: float | None) -> dict[str, Any]:
-    """Return the values of a Row that say who is logged in, and since when."""
-    return {"user_id": user_id(model, data.get(SESSION_KEY)), "authenticated_at": auth_time}
 
 
 def user_id(model: Any, value: Any) -> Any:

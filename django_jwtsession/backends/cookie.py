@@ -1,146 +1,194 @@
 """Everything in the cookie: no query to read, none to write (DESIGN section 2).
 
-That a session was ended is learned from the feed.
+That a session was ended, or has gone on to another epoch, is learned from the feed.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 
-from ..exceptions import Reason, SessionTooLarge
+from ..exceptions import Reason
+from ..models.times import to_datetime
 from ..revocation import ending as revocation
-from ..revocation.feed import MOVED, get_feed
+from ..revocation.feed import NewEpoch
+from ..tokens import base64url
 from ..tokens.claims import Claims
 from ..tokens.sid import new_sid
 from . import data as session_data
-from .base import FRESH_FOR, TokenSession
-from .superseded import superseded
+from . import hybrid, rotation, rows
+from .base import TokenSession
+from .flows import Flow
+from .knowledge import EARLIER, Data, Ended, Identity
+from .opening import FRESH_FOR, Key, new_epoch
+from .process import superseded
+from .refusals import refusals
+from .renewing import is_hash_upgrade
 
 
 class SessionStore(TokenSession):
     """A stateless session, encrypted or signed by the site's `ALGORITHMS`."""
 
-    # --- reading ---------------------------------------------------------------------------------
+    # --- the key ----------------------------------------------------------------------------------
 
-    def load(self) -> dict[str, Any]:
-        """Return the data in the token; {} and no key where it is bad or its session has ended."""
-        claims = self._open()
-        if claims is not None:
-            get_feed().refresh()
-        return self._judge(claims)
+    def _get_session_key(self) -> str | None:
+        """The token: there is no row, and nothing shorter that would open the session."""
+        return self._token
 
-    async def aload(self) -> dict[str, Any]:
-        """See load()."""
-        claims = self._open()
-        if claims is not None:
-            await get_feed().arefresh()
-        return self._judge(claims)
+    def _set_session_key(self, value: str | None) -> None:
+        self._be_nobody()
+        if value:
+            self._take(value)
 
-    def _judge(self, claims: Claims | None) -> dict[str, Any]:
-        if claims is None:
-            return self._accept(None, None)
-        if get_feed().is_ended(claims.sid):
-            self._look_for_end(claims)
-        self._auth_time = claims.auth_time
-        self._expires_at = claims.exp
-        if claims.rv is not None:  # of the hybrid engine, whose idle end is in a row
-            self._expires_at = min(claims.exp, claims.iat + self.get_session_cookie_age())
-        reason = self._refusal(claims, time.time())
-        if reason is not None:
-            self._log(reason)
-            return self._accept(None, None)
-        return self._accept(claims, self._unpack(claims))
+    session_key = property(_get_session_key)
+    _session_key = property(_get_session_key, _set_session_key)
 
-    def _refusal(self, claims: Claims, now: float) -> Reason | None:
-        """Say why an authentic token opens nothing, None where it does."""
-        end = self._absolute_end()
-        if now >= self._expires_at or (end is not None and now >= end):
-            return Reason.EXPIRED
-        if self._revoked(claims):
-            return Reason.REVOKED
-        if claims.big or (claims.sub is None and claims.d is None and claims.ver is not None):
-            return Reason.CLAIMS  # of another engine, with its data in a row
+    def _key_in(self, given: str) -> Key | None:
         return None
 
     def exists(self, session_key: str | None = None) -> bool:
         """Tell whether a token is authentic and was not ended, as far as this process knows."""
-        claims = self._claims_of(session_key)
-        return claims is not None and not self._revoked(claims)
+        came = self._named(session_key)
+        return isinstance(came, Claims) and not self._is_revoked(came)
 
     async def aexists(self, session_key: str | None = None) -> bool:
         return self.exists(session_key)
 
-    def is_revoked(self) -> bool:
-        get_feed().refresh()
-        return self._ended()
+    # --- reading ---------------------------------------------------------------------------------
 
-    async def ais_revoked(self) -> bool:
-        """See is_revoked()."""
-        await get_feed().arefresh()
-        return self._ended()
+    def _loading(self) -> Flow[dict[str, Any]]:
+        """Return the data in the token; {} where it is bad or its session has ended."""
+        came = self._came_with()
+        if not isinstance(came, Claims):
+            return self._be_nobody()
+        if self._feed.due():
+            yield
+        self._feed.refresh()
+        if not came.holds_all:
+            yield
+            return self._take_over(came)
+        ended = self._admit(came)
+        if ended not in (Ended.NOT, Ended.PASSED):
+            return self._be_nobody(ended)
+        data = self._unpack(came)
+        if data is None:
+            return self._be_nobody(Ended.REFUSED)
+        self.identity, self._claims, self.ended = session_data.identity_of(came), came, ended
+        if ended is Ended.PASSED:  # no proof of before counts
+            self.identity = self.identity.but(proved_at=None)
+        self._expires_at = came.exp
+        return data
 
-    def revalidate(self) -> None:
-        get_feed().refresh(0.0)
-        self._revalidated()
+    def _admit(self, came: Claims) -> Ended:
+        """Judge an authentic token by its times and by the feed."""
+        now = time.time()
+        self.identity = session_data.identity_of(came)
+        end = self._absolute_end()
+        if now >= came.exp or (end is not None and now >= end):
+            refusals.log(Reason.EXPIRED)
+            return Ended.REFUSED
+        if not self._is_revoked(came):
+            return Ended.NOT
+        refusals.log(Reason.REVOKED)
+        passed, begun = self._feed.end_of(came.sid), self._feed.new_epoch_of(came.sid)
+        if passed is None or passed == math.inf:
+            return Ended.REFUSED
+        self._earlier = came
+        if begun is None:  # long ago, or there is no later one
+            return Ended.REFUSED
+        reads_on = begun is NewEpoch.PROOF and self._reads_only()
+        verdict = rotation.judge_earlier(int(passed) + 1, self._began, only_reads=reads_on)
+        return EARLIER[verdict]
 
-    async def arevalidate(self) -> None:
-        """See revalidate()."""
-        await get_feed().arefresh(0.0)
-        self._revalidated()
+    def _take_over(self, came: Claims) -> dict[str, Any]:
+        """Go on with a session of an engine with rows: the row is the truth, and notes the move."""
+        other = hybrid.SessionStore(self._token)
+        other.environ = self.environ
+        data = other._from_row(came)
+        if other.identity is None or other.ended is not Ended.NOT:
+            return self._be_nobody(other.ended)
+        who = other.identity
+        self.identity, self._expires_at = who, other._expires_at
+        self._claims = came._replace(sub=who.user, auth_time=who.auth_time)  # as one of its own
+        until = to_datetime(revocation.longest_end(self.config))
+        rows.update(other.model, other._pk, {"cookie_until": until}, epoch=who.epoch)
+        self.cookie_due = True
+        return data
 
-    def _revalidated(self) -> None:
-        if self._ended():
-            self._session_cache = self._accept(None, None)
+    def _revalidating(self) -> Flow[None]:
+        self._get_session()
+        if self._feed.due(0.0):
+            yield
+        self._feed.refresh(0.0)
+        if self.identity is not None and self._has_ended():
+            self._be_nobody(Ended.REFUSED)
+            self._session_cache = Data()
 
-    def _ended(self) -> bool:
-        return self._claims is not None and self._revoked(self._claims)
+    def _has_ended(self) -> bool:
+        """Tell whether the feed has ended this session, or its epoch, as far as is known."""
+        who = self.identity
+        if who is None or self._claims is None:
+            return False
+        return self._feed.revoked(who.sid, self._claims.sub, self._claims.auth_time, who.epoch)
+
+    def _goes_on_elsewhere(self) -> bool:
+        """Tell whether what ended is the epoch and not the session."""
+        who = self.identity
+        end = None if who is None else self._feed.end_of(who.sid)
+        if who is None or end is None or end == math.inf:
+            return False
+        # Of an epoch that began in the very next millisecond the number alone does not tell.
+        has_new_epoch = self._feed.new_epoch_of(who.sid) is not None
+        return end > who.epoch or (end == who.epoch and has_new_epoch)
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def create(self) -> None:
-        """Begin a new session; its cookie goes out with the response."""
-        self._reset()
-        self.overtaken = False
-        self.save()
+    def _creating(self) -> Flow[None]:
+        if False:
+            yield
+        data = self.__dict__.get("_session_cache")
+        self._be_nobody()
+        self._session_cache = Data() if data is None else data
+        self._begin()
+        self._put(time.time())
 
-    async def acreate(self) -> None:
-        self.create()
+    def _begin(self) -> None:
+        self.identity = Identity(new_sid(), new_epoch(0, time.time()))
+        self.ended, self._began_epoch = Ended.NOT, True
 
-    def save(self, must_create: bool = False) -> None:
-        """Put the session into a new token.
+    def _saving(self, must_create: bool) -> Flow[None]:
+        if "_session_cache" not in self.__dict__ and self._given is not None:
+            yield
+        self._get_session(no_load=must_create)
+        if self.identity is None and self._given is not None:  # its data was replaced unseen
+            yield
+            self.load()
+        if self.sets_no_cookie:
+            return
+        now = time.time()
+        if self._must_ask(now):
+            if self._feed.due(0.0):
+                yield
+            self._feed.refresh(0.0)
+        if self._has_ended():
+            if not self._goes_on_elsewhere():
+                raise UpdateError
+            self.ended = Ended.PASSED  # of another request's cookie nothing is overwritten
+            return
+        if self.identity is None:
+            self._begin()
+        self._put(now)
 
-        Raises SessionTooLarge, and UpdateError where the session has ended meanwhile.
-        """
-        data = self._get_session(no_load=must_create)
-        if self._must_ask(time.time()):
-            get_feed().refresh(0.0)
-        self._save(data)
-
-    async def asave(self, must_create: bool = False) -> None:
-        """See save()."""
-        data = await self._aget_session(no_load=must_create)
-        if self._must_ask(time.time()):
-            await get_feed().arefresh(0.0)
-        self._save(data)
-
-    def _save(self, data: dict[str, Any]) -> None:
-        if self._claims is None:
-            self._claims = self._claims_of(self.session_key)  # its data was replaced unseen
-            self._sid = self._claims.sid if self._claims else new_sid()
-        if self.overtaken or self._ended():
-            raise UpdateError
-        self._write(data, time.time())
-
-    def _write(self, data: dict[str, Any], now: float) -> None:
-        self._settle_auth(data, now)
+    def _put(self, now: float) -> None:
+        """Put the session into a new token. Raises SessionTooLarge."""
+        superseded.add(self._token, now)
+        self._settle_auth(self._get_session(), now)
         self._expires_at = self._idle_end(now)
-        superseded.add(self.session_key, now)
-        self._issue(data, now)
+        self._issue(now)
         # A token only counts once the browser has it.
         self.modified = True
 
@@ -153,97 +201,145 @@ class SessionStore(TokenSession):
         What another process wrote meanwhile nobody knows here, so a late answer waits for the next
         one; not in the last quarter of the idle time, for pages may all be slow.
         """
-        if superseded.includes(self.session_key, now):
+        if superseded.includes(self._token, now):
             return True
         is_late = now - self._began > FRESH_FOR
         return is_late and self._expires_at - now > self.get_expiry_age() / 4
 
     def _must_ask(self, now: float) -> bool:
         """Tell whether the feed is to be asked before a cookie goes out: the answer is late."""
-        return self.session_key is not None and now - self._began > FRESH_FOR
+        return self._token is not None and now - self._began > FRESH_FOR
 
-    def _fresh(self, now: float) -> bool:
+    def _freshening(self, now: float) -> Flow[bool]:
+        if self.sets_no_cookie:
+            return False
         if self._must_ask(now):
-            get_feed().refresh(0.0)
-        return not self._ended()
+            if self._feed.due(0.0):
+                yield
+            self._feed.refresh(0.0)
+        return not self._has_ended()
 
     def _idle_end(self, now: float) -> float:
         # Whole seconds, so that iat and exp differ by just the idle age.
         return int(super()._idle_end(int(now)))
 
-    def _extend(self, now: float) -> bool:
+    def _extending(self, now: float) -> Flow[bool]:
+        if False:
+            yield
         self._expires_at = self._idle_end(now)
-        self._issue(self._get_session(), now)
+        self._issue(now)
         self.modified = self.look_for_change = True
         return True
 
-    async def arefresh(self) -> bool:
-        """See refresh()."""
-        await self._aget_session()
-        return await self._after_asking(self.refresh)
+    def _claims_now(self, now: float) -> Claims:
+        who = self._identity()
+        claims = Claims(who.sid, int(now), int(self._expires_at), who.epoch, mx=self._longest(who))
+        claims = session_data.pack(claims, self._get_session(), self.config, who)
+        if not claims.holds_all:
+            claims = claims._replace(d={} if self.config.data_is_json else self._nothing())
+        return claims
 
-    async def areissue(self) -> bool:
-        """See reissue()."""
-        return await self._after_asking(self.reissue)
+    def _nothing(self) -> str:
+        return base64url.encode(self.serializer().dumps({})).decode("ascii")
 
-    async def _after_asking(self, method: Any) -> bool:
-        """Call `method`; in a thread where it is going to ask the database."""
-        if self._must_ask(time.time()) and get_feed().due(0.0):
-            method = sync_to_async(method)
-            return bool(await method())
-        return bool(method())
+    def _longest(self, who: Identity) -> int | None:
+        """Return the latest `exp` that was issued in this epoch, if it is not the one to come."""
+        before = self._claims
+        if before is None or before.ep != who.epoch:
+            return None
+        latest = int(max(before.exp, before.mx or 0))
+        return latest if latest > self._expires_at else None
 
-    def _token_claims(self, data: dict[str, Any], now: float) -> Claims:
-        assert self._sid is not None
-        claims = Claims(self._sid, int(now), int(self._expires_at))
-        return session_data.pack(claims, data, self.config, self._auth_time)
+    # --- epochs and the end -----------------------------------------------------------------------
 
-    def _too_large(
-        self, claims: Claims, data: dict[str, Any], size: int, now: float
-    ) -> tuple[str, Claims]:
-        raise SessionTooLarge(size, self.config.max_cookie_size, self._biggest(data))
-
-    def _biggest(self, data: dict[str, Any]) -> list[tuple[str, int]]:
-        """Return the names of the three longest values, longest first, and their bytes."""
-        dumps = self.serializer().dumps
-        sizes = [(str(key), len(dumps({"": value}))) for key, value in data.items()]
-        return sorted(sizes, key=lambda item: -item[1])[:3]
-
-    # --- ending ----------------------------------------------------------------------------------
-
-    def cycle_key(self) -> None:
-        """Keep the data under a new sid.
-
-        Raises SessionInterrupted (400) where a login has ended meanwhile: its data must not come
-        back under another name.
-        """
+    def _cycling(self) -> Flow[None]:
+        if "_session_cache" not in self.__dict__ and self._given is not None:
+            yield
         data = self._get_session()
-        if self._auth_user is not None and not self._fresh(time.time()):
+        if self.identity is None:
+            if self._earlier is None:
+                self._begin()
+                self._put(time.time())
+            self.modified = True
+            return
+        yield
+        if not is_hash_upgrade(data):
+            yield from self._beginning_epoch(is_soft=False)
+
+    def _proving(self) -> Flow[None]:
+        yield
+        self._get_session()
+        if self.identity is not None:
+            yield from self._beginning_epoch(is_soft=True, proves=True)
+
+    def _beginning_epoch(self, is_soft: bool, proves: bool = False) -> Flow[None]:
+        yield
+        who, now = self._identity(), time.time()
+        self._feed.refresh(0.0)
+        end = self._feed.end_of(who.sid)
+        if who.user is not None and self._has_ended() and not self._goes_on_elsewhere():
             raise SessionInterrupted("The session has ended while the request was running.")
-        self._auth_time = self._kept_auth_time()
-        old, self._sid = self._claims, new_sid()
-        self.overtaken = False
-        self._write(data, time.time())
-        if old is not None:
-            self._end(old, MOVED)
+        if end == math.inf:  # of an anonymous one nothing is lost
+            self._begin()
+            self._put(now)
+            return
+        until = self._life_of_tokens(now)
+        epoch = new_epoch(max(who.epoch, int(end or 0)), now)
+        self.identity = who.but(epoch=epoch, proved_at=round(now, 3) if proves else who.proved_at)
+        self._began_epoch, self.ended = True, Ended.NOT
+        revocation.begin_epoch(who.sid, epoch, until, is_soft)
+        self._put(now)
 
-    async def acycle_key(self) -> None:
-        """See cycle_key()."""
-        await self._aget_session()
-        if self._sid is None:
-            self.cycle_key()
-        else:
-            await sync_to_async(self.cycle_key)()
+    def _life_of_tokens(self, now: float) -> float:
+        """Return until when tokens of this epoch can live, those of parallel requests included."""
+        claims = self._claims
+        known = (claims.exp, claims.mx or 0) if claims is not None else (0,)
+        return max(*known, now + self.get_session_cookie_age(), now + self.get_expiry_age())
 
-    def delete(self, session_key: str | None = None) -> None:
-        own = session_key is None or session_key == self.session_key
-        super().delete(session_key)
-        if own:
-            self._session_cache = {}
-            self._reset()
-            self.modified = self.ended_here = True
+    def _take_up(self, data: dict[str, Any]) -> bool:
+        earlier, self._earlier = self._earlier, None
+        self.ended = Ended.NOT
+        if earlier is None or earlier.sub is None or earlier.sub != session_data.user_of(data):
+            return False
+        self.identity, self._claims = session_data.identity_of(earlier), earlier
+        return True
 
-    def _end(self, claims: Claims, reason: str) -> None:
+    def _deleting(self, session_key: str | None) -> Flow[None]:
+        yield
+        if session_key is None or session_key == self._token:
+            self._ends_own()
+            self._session_cache = Data()
+            self._be_nobody(Ended.HERE)
+            self.modified = True
+            return
+        came = self._named(session_key)
+        if isinstance(came, Claims):
+            self._end(came, came.ep)
+
+    def _ends_own(self) -> bool:
+        claims = self._earlier if self._logging_out else None
+        if claims is not None and claims.sub is None:
+            return False
+        if claims is None and self.identity is None and self._given is not None:
+            self.load()
+        claims = claims or (self._claims if self.identity is not None else None)
+        if claims is None:
+            return False
+        if self._goes_on_elsewhere() and not self._logging_out:
+            return False
+        # Of a login that followed under the same sid, a visitor's logout ends nothing.
+        is_for_good = self._logging_out and claims.sub is not None
+        self._end(claims, None if is_for_good else claims.ep)
+        return True
+
+    def _end(self, claims: Claims, epoch: int | None) -> None:
+        """End what tokens up to an epoch open (None: for good).
+
+        A row of the session, of another engine, has noted that there are such tokens: the feed is
+        asked before it opens (see db.py).
+        """
         # A parallel request may have extended the session just now.
-        end = max(claims.exp, time.time() + self.get_session_cookie_age())
-        revocation.publish([revocation.Entry("s", claims.sid, end, reason)])
+        age = time.time() + self.get_session_cookie_age()
+        end = max(claims.exp, claims.mx or 0, age)
+        entry = revocation.Entry("s", claims.sid, end, "deleted", epoch=epoch)
+        revocation.publish([entry])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import marshal
-from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -12,36 +11,63 @@ from ..conf import Config
 from ..exceptions import BadToken, Reason
 from ..tokens import base64url
 from ..tokens.claims import Claims, is_backend_digest, is_text
+from .knowledge import Data, Identity
 
-Data = dict[str, Any]
+# What login() stores, and nobody merges into a session that has moved on.
+AUTH_KEYS = frozenset({SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY})
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _MISSING = object()
 _MOST_CONTAINERS = 10_000
 
 
-def pack(claims: Claims, data: Data, config: Config, auth_time: float | None) -> Claims:
+def pack(claims: Claims, data: dict[str, Any], config: Config, who: Identity) -> Claims:
     """Return `claims` with the session `data` in them.
 
     Django's three auth keys become `sub`, `be` and `ah` where that is lossless, 140 characters
-    shorter; whatever they do not hold stays in `d`.
+    shorter; whatever they do not hold stays in `d`. `sub` is text whatever the user's id was.
     """
-    rest = dict(data) if _is_plain(data) else _as_read_back(data, config)
-    sub = be = ah = None
-    if is_text(rest.get(SESSION_KEY)) and auth_time is not None:
-        sub = rest.pop(SESSION_KEY)
+    rest = dict(data)
+    if not _is_plain(rest):
+        rest = _as_read_back(rest, config)
+    sub = be = ah = auth_time = proved_at = None
+    user = user_of(rest)
+    if user is not None and who.auth_time is not None:
+        sub, auth_time = user, who.auth_time
+        proved_at = None if who.proved_at == auth_time else who.proved_at or 0
+        del rest[SESSION_KEY]
         be = _backend_claim(rest.get(BACKEND_SESSION_KEY), config)
         if be is not None:
             del rest[BACKEND_SESSION_KEY]
         ah = _hash_claim(rest.get(HASH_SESSION_KEY))
         if ah is not None:
             del rest[HASH_SESSION_KEY]
-    auth_time = None if sub is None else auth_time
     d = (rest if config.data_is_json else as_text(rest, config)) if rest else None
-    # As claims._replace(), without its dictionary of all fields.
-    return Claims._make((*claims[:6], sub, auth_time, be, ah, *claims[10:13], d, claims.big))
+    return claims._replace(sub=sub, auth_time=auth_time, pt=proved_at, be=be, ah=ah, d=d)
 
 
-def _is_plain(data: Data) -> bool:
+def identity_of(claims: Claims) -> Identity:
+    """Return whose session `claims` are of; what only a row knows is guessed."""
+    at, proved_at = claims.auth_time, claims.pt
+    return Identity(
+        claims.sid,
+        claims.ep,
+        claims.sk,
+        at,
+        at if proved_at is None else proved_at or None,
+        0 if at is None else min(claims.ep, round(at * 1000)),
+        claims.sub,
+    )
+
+
+def user_of(data: dict[str, Any]) -> str | None:
+    """Return the id of the user in session data as text, None where there is none."""
+    user = data.get(SESSION_KEY)
+    if user is not None and type(user) is not str:  # login shims and tests store it as it is
+        user = str(user)
+    return user if is_text(user) else None
+
+
+def _is_plain(data: dict[str, Any]) -> bool:
     """Tell whether JSON gives `data` back as it is: lists, dictionaries with text keys, values."""
     pending: list[Any] = [data]
     for value in pending:  # grows on the way
@@ -59,36 +85,33 @@ def _is_plain(data: Data) -> bool:
     return True
 
 
-def _as_read_back(data: Data, config: Config) -> Data:
+def _as_read_back(data: dict[str, Any], config: Config) -> dict[str, Any]:
     """Return `data` as its serializer gives it back.
 
     JSON makes text of the key 1 and a list of a tuple; a name that stands twice is no token, so the
     later value wins.
     """
     serializer = config.serializer()
-    read_back: Data = serializer.loads(serializer.dumps(data))
+    read_back: dict[str, Any] = serializer.loads(serializer.dumps(data))
     return read_back
 
 
-def as_text(data: Data, config: Config) -> str:
+def as_text(data: dict[str, Any], config: Config) -> str:
     """Return `data` as base64url of the serializer's bytes: for what is no strict JSON."""
     return base64url.encode(config.serializer().dumps(data)).decode("ascii")
 
 
 def unpack(claims: Claims, config: Config) -> Data:
     """Return the session data that `claims` hold. Raises BadToken (claims)."""
-    data: Data
     if claims.d is None:
-        data = {}
+        data = Data()
     elif isinstance(claims.d, dict):
-        data = claims.d
+        data = Data(claims.d)
     else:
         try:
-            data = config.serializer().loads(base64url.decode(claims.d.encode("ascii")))
+            data = loads(base64url.decode(claims.d.encode("ascii")), config)
         except Exception:  # a serializer may raise anything, as Django's own engines expect
             raise BadToken(Reason.CLAIMS) from None
-        if not isinstance(data, dict):
-            raise BadToken(Reason.CLAIMS)
     if claims.sub is not None:
         data[SESSION_KEY] = claims.sub
         if claims.be is not None:
@@ -98,6 +121,20 @@ def unpack(claims: Claims, config: Config) -> Data:
         if claims.ah is not None:
             data[HASH_SESSION_KEY] = base64url.decode(claims.ah.encode("ascii")).hex()
     return data
+
+
+def loads(payload: bytes, config: Config) -> Data:
+    """Return the session data that the serializer made `payload` of. It may raise anything."""
+    data = config.serializer().loads(payload)
+    if not isinstance(data, dict):  # dict() would take [], and a list of pairs, for data
+        raise TypeError("session data are no dictionary")
+    return Data(data)
+
+
+def dumps(data: dict[str, Any], config: Config) -> bytes:
+    """Return session data as bytes, by the site's serializer."""
+    payload: bytes = config.serializer().dumps(dict(data))
+    return payload
 
 
 def _backend_claim(path: Any, config: Config) -> str | None:
@@ -117,32 +154,47 @@ def _hash_claim(value: Any) -> str | None:
     return base64url.encode(raw).decode("ascii") if raw.hex() == value else None
 
 
-def changes(before: Data, after: Data, config: Config) -> Data:
-    """Return what `after` has otherwise than `before`, key by key; MISSING for a deleted key."""
-    found = {
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a request changed in the data with which it began."""
+
+    written: Data
+    deleted: frozenset[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.written or self.deleted)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        return self.deleted | self.written.keys()
+
+    def without(self, keys: frozenset[str] | set[str]) -> Changes:
+        """Return the changes but those of `keys`."""
+        written = {key: value for key, value in self.written.items() if key not in keys}
+        return Changes(Data(written), self.deleted - keys)
+
+    def applied(self, data: dict[str, Any]) -> Data:
+        """Return `data` with the changes."""
+        merged = {**data, **self.written}
+        return Data({key: value for key, value in merged.items() if key not in self.deleted})
+
+
+def changes(before: dict[str, Any], after: dict[str, Any], config: Config) -> Changes:
+    """Return what `after` has otherwise than `before`, key by key."""
+    written = {
         key: value
         for key, value in after.items()
         if key not in before or not _same(before[key], value, config)
     }
-    found.update((key, _MISSING) for key in before.keys() - after.keys())
-    return found
-
-
-def apply(found: Data, data: Data) -> Data:
-    """Return `data` with the changes that `changes()` found."""
-    merged = data | found
-    return {key: value for key, value in merged.items() if value is not _MISSING}
+    return Changes(Data(written), frozenset(before.keys() - after.keys()))
 
 
 def _same(old: Any, new: Any, config: Config) -> bool:
-    """Compare as stored: 1, True and 1.0 are equal in Python, and three values in JSON."""
-    if old != new:
-        return False
+    """Compare as stored: 1, True and 1.0 are equal in Python, and three values in JSON.
+
+    Arrays compare to arrays, so `==` is for values that surely give a bool.
+    """
     if type(old) is type(new) and type(old) in _PLAIN:
-        return True
-    with suppress(ValueError):  # something that marshal does not know
-        # In version 2 the bytes of what JSON knows depend on types, values and order alone.
-        if marshal.dumps(old, 2) == marshal.dumps(new, 2):
-            return True
+        return bool(old == new)
     dumps = config.serializer().dumps
     return bool(dumps({"": old}) == dumps({"": new}))

@@ -1,445 +1,288 @@
 """A row for each session, a token in the cookie that names it (DESIGN section 2).
 
-A read is one SELECT by primary key, a write one UPDATE that only succeeds on the version it was
-based on: parallel requests that change different keys both win.
+A read is one SELECT by primary key, a write one UPDATE that only succeeds on the version and the
+epoch it was based on: parallel requests that change different keys both win. How a row is read is
+here, how it is written in writing.py.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Self
+from uuid import UUID
 
-from asgiref.sync import sync_to_async
-from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.backends.base import CreateError, UpdateError
-from django.contrib.sessions.exceptions import SessionInterrupted
-from django.db import IntegrityError
-from django.utils.functional import cached_property
+from django.contrib.sessions.backends.base import CreateError
+from django.utils.crypto import constant_time_compare
 
-from ..devices import clients as devices
-from ..models.times import to_datetime
+from ..exceptions import BadToken, Reason
+from ..models.tables import AbstractSession, Session
 from ..revocation import ending as revocation
-from ..revocation.feed import MOVED, get_feed
+from ..tokens import session_key as keys
 from ..tokens.claims import Claims
-from ..tokens.sid import new_sid, uuid_from_sid
-from . import columns, rows
+from ..tokens.sid import sid_from_uuid, uuid_from_sid
 from . import data as session_data
-from .base import FRESH_FOR, TokenSession
+from . import policy, rotation, rows
+from .flows import Flow
+from .knowledge import EARLIER, Content, Data, Ended, Read
+from .opening import Key
+from .refusals import refusals
+from .renewing import RowRenewing
 
-_OPTIMISTIC_TRIES = 3
 
-
-class SessionStore(TokenSession):
+class SessionStore(RowRenewing):
     """A session in the database, ended by deleting its row."""
-
-    # The row as this request knows it, and since when.
-    _row: rows.Row | None = None
-    _row_at = 0.0
-    _login_marked = False
 
     @classmethod
     def get_model_class(cls) -> Any:
         """Return the model; override it, and its get_session_store_class(), to add columns."""
-        from ..models.tables import Session
-
         return Session
 
-    @cached_property
-    def model(self) -> Any:
-        return self.get_model_class()
+    @classmethod
+    def of(cls, sid: str) -> Self:
+        """Return the session that a sid names: for server code, never reachable from a cookie."""
+        return cls(Key(sid))
 
-    @property
-    def _pk(self) -> Any:
-        assert self._sid is not None
-        return uuid_from_sid(self._sid)
+    # --- the key ----------------------------------------------------------------------------------
+
+    def _get_session_key(self) -> str | None:
+        """The key of 40 characters: a credential, the same until a login or a proof of identity."""
+        if self.identity is None and "_session_cache" not in self.__dict__:
+            given = self._given
+            if not isinstance(given, str):
+                return None if given is None else self._key_after_loading()
+            if "." not in given:  # as with Django's engines, not judged yet
+                return given if len(given) <= keys.LENGTH else None
+            claims = self._named(given)
+            if isinstance(claims, Claims) and claims.sk is not None:
+                return keys.join(claims.sid, claims.sk)
+            return self._key_after_loading()
+        return self._known_key()
+
+    def _key_after_loading(self) -> str | None:
+        self._session_cache = self.load()
+        return self._known_key()
+
+    def _known_key(self) -> str | None:
+        who = self.identity
+        if who is None:
+            return None
+        if who.part is None:  # a signed token does not say it
+            read = self._read(who.sid)
+            if read is None or read.row.epoch != who.epoch:
+                return None
+            self.identity = who = who.but(part=read.content.identity.part)
+        return keys.join(who.sid, who.part or "")
+
+    def _set_session_key(self, value: str | None) -> None:
+        self._be_nobody()
+        if value:
+            self._take(value)
+
+    session_key = property(_get_session_key)
+    _session_key = property(_get_session_key, _set_session_key)
+
+    def key_of_row(self, row: AbstractSession) -> str | None:
+        """Return the session key that opens `row`, None where it cannot be read."""
+        content = self._unseal(row.sid, row.epoch, bytes(row.data))
+        return None if content is None else keys.join(row.sid, content.identity.part or "")
+
+    @classmethod
+    def pk_of_key(cls, session_key: str) -> UUID | None:
+        """Return the primary key of the row that a session key (or a token) opens, else None."""
+        store = cls()
+        came = store._named(session_key) if store.exists(session_key) else None
+        return None if came is None else uuid_from_sid(came.sid)
+
+    def decode_row(self, row: AbstractSession) -> dict[str, Any]:
+        """Return the session data in a row, {} where it cannot be read."""
+        content = self._unseal(sid_from_uuid(row.id), row.epoch, bytes(row.data))
+        return {} if content is None else dict(self._data_in(content))
+
+    def exists(self, session_key: str | None) -> bool:
+        """Tell whether a key (or a token) opens a session that is there."""
+        came = self._named(session_key)
+        read = None if came is None else self._read(came.sid)
+        if came is None or read is None:
+            return False
+        if isinstance(came, Key):
+            return _opens(came, read.content)
+        return came.ep == read.row.epoch
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def load(self) -> dict[str, Any]:
-        """Return the data in the row that the token names; {} and no key where there is none."""
-        claims = self._open()
-        return self._accept(claims, None if claims is None else self._load_row(claims))
+    def _loading(self) -> Flow[dict[str, Any]]:
+        came = self._came_with()
+        if came is None:
+            return self._be_nobody()
+        yield
+        return self._from_row(came)
 
-    def _load_row(self, claims: Claims) -> dict[str, Any] | None:
-        row = rows.fetch(self.model, uuid_from_sid(claims.sid))
-        if row is None:
-            row = self._without_row(claims)
+    def _from_row(self, came: Claims | Key) -> dict[str, Any]:
+        read = self._read(came.sid)
+        if isinstance(came, Claims) and came.holds_all and _is_ahead(came, read):
+            return self._adopt(came, read)
+        if read is None:
+            return self._be_nobody(Ended.REFUSED)
+        ended = self._admit(came, read)
+        if ended in (Ended.NOT, Ended.PASSED):
+            return self._enter(came, read, ended)
+        return self._be_nobody(ended)
+
+    def _read(self, sid: str, lock: bool = False) -> Read | None:
+        """Return the row of a session and what it holds; None for none, or one under no key."""
         now = time.time()
-        if row is None or now >= row.expires_at:
-            return None
-        self._use(row, now)
-        end = self._absolute_end()
-        if end is not None and now >= end:
-            return None
-        return self._data_of(row)
-
-    def _use(self, row: rows.Row, now: float) -> None:
-        self._row, self._row_at = row, now
-        self._auth_time = row.authenticated_at
-        self._expires_at = row.expires_at
-
-    def _reset(self) -> None:
-        super()._reset()
-        self._row = None
-
-    def decode_row(self, data: bytes | memoryview) -> dict[str, Any]:
-        """Return the session data in a row, {} where the serializer cannot read it."""
         try:
-            decoded = self.serializer().loads(bytes(data))
+            pk = self._pk_of(sid)
+        except (BadToken, ValueError):  # no sid at all
+            return None
+        row = (rows.fetch_locked if lock else rows.fetch)(self.model, pk)
+        content = None if row is None else self._unseal(sid, row.epoch, row.data)
+        return None if row is None or content is None else Read(row, content, now)
+
+    def _unseal(self, sid: str, epoch: int, sealed: bytes) -> Content | None:
+        try:
+            packed, is_newest = self._seal_of_rows.open(sealed, self._associated(sid, epoch))
+        except BadToken as error:
+            refusals.log(error.reason)
+            return None
+        return Content.unpack(sid, epoch, packed, is_newest)
+
+    def _data_in(self, content: Content) -> Data:
+        """Return the data in a row; none where the serializer cannot read it."""
+        try:
+            return session_data.loads(content.payload, self.config)
         except Exception:  # a serializer may raise anything; Django's engines begin anew as well
-            return {}
-        return decoded if isinstance(decoded, dict) else {}
+            return Data()
 
-    def _without_row(self, claims: Claims) -> rows.Row | None:
-        """Find out why there is no row; make it where the token holds the whole session."""
-        if self.config.revocation_poll is None:
-            return None
-        get_feed().refresh(0.0)
-        self._look_for_end(claims)
-        # A token of the cookie engine has no version. A site has just moved to this engine.
-        whole = claims.ver is None and (claims.sub is not None or claims.d is not None)
-        if not whole or self._revoked(claims) or time.time() >= claims.exp:
-            return None
-        return self._adopt(claims)
+    def _admit(self, came: Claims | Key, read: Read) -> Ended:
+        """Judge what came by the row: whether it opens the session."""
+        row, content = read.row, read.content
+        end = policy.absolute_end(content.identity.auth_time, self.config.absolute_age)
+        if read.at >= row.expires_at or (end is not None and read.at >= end):
+            return Ended.REFUSED
+        # Nobody finds such a row: of a user who fits into no column, or ended as a token alone.
+        unseen = row.user_id is None and content.identity.user is not None
+        if (unseen or row.cookie_until is not None) and self._is_ended(content):
+            return Ended.REFUSED
+        if isinstance(came, Key):
+            return Ended.NOT if _opens(came, content) else Ended.REFUSED
+        if came.ep == row.epoch:
+            return self._judge(came, read)
+        if came.ep > row.epoch:  # the row is out of a backup
+            return Ended.REFUSED
+        refusals.log(Reason.REVOKED)
+        self._earlier = came
+        is_of_login = came.ep >= content.identity.login_epoch
+        verdict = rotation.judge_earlier(
+            row.epoch,
+            self._began,
+            only_reads=content.is_soft and is_of_login and self._reads_only(),
+        )
+        return EARLIER[verdict]
 
-    def _adopt(self, claims: Claims) -> rows.Row | None:
-        data = self._unpack(claims)
-        if data is None:
-            return None
-        self._session_cache = self._accept(claims, data)
-        self._auth_time = claims.auth_time
+    def _is_ended(self, content: Content) -> bool:
+        """Ask the feed whether the session of a row has ended all the same."""
+        who = content.identity
+        self._feed.refresh(0.0)
+        return self._feed.revoked(who.sid, who.user, who.auth_time, who.epoch)
+
+    def _judge(self, came: Claims, read: Read) -> Ended:
+        """Judge the generation of a token by the row's; this engine has none."""
+        return Ended.NOT
+
+    def _enter(self, came: Claims | Key, read: Read, ended: Ended) -> Data:
+        """Be the session of a row."""
+        self.known, self.ended, self.identity = read, ended, read.content.identity
+        self._expires_at = read.row.expires_at
+        if isinstance(came, Claims) and came.ep != read.row.epoch:
+            # What is written is merged into the later epoch; no proof of before counts.
+            self.identity = self.identity.but(epoch=came.ep, part=came.sk, proved_at=None)
+        if isinstance(came, Claims):
+            self._claims = came
+        else:
+            self.cookie_due = True
+        return self._data_in(read.content)
+
+    # --- a token of the engine `cookie` -----------------------------------------------------------
+
+    def _adopt(self, came: Claims, read: Read | None) -> dict[str, Any]:
+        """Make a row of a token that holds the whole session, or bring its row up to it."""
+        data = self._unpack(came)
+        if self.config.revocation_poll is None or data is None:
+            return self._be_nobody(Ended.REFUSED)
+        self._feed.refresh(0.0)
+        end = policy.absolute_end(came.auth_time, self.config.absolute_age)
+        now = time.time()
+        if self._is_revoked(came) or now >= came.exp or (end is not None and now >= end):
+            refusals.log(Reason.REVOKED)
+            return self._be_nobody(Ended.REFUSED)
+        self.identity, self._claims = session_data.identity_of(came), came
+        self._session_cache = data
+        until = revocation.longest_end(self.config)
         try:
-            self._insert(data)
+            if read is None:
+                self._insert(data, cookie_until=until)
+            elif not self._overwrite(data, read, cookie_until=until):
+                return self._from_row(came)
         except CreateError:  # a parallel request was faster
-            return rows.fetch(self.model, self._pk)
+            return self._from_row(came)
         self.cookie_due = True
-        return self._row
-
-    def exists(self, session_key: str | None) -> bool:
-        """Tell whether a token names a session that is there."""
-        claims = self._claims_of(session_key)
-        return claims is not None and rows.exists(self.model, uuid_from_sid(claims.sid))
-
-    def is_revoked(self) -> bool:
-        return self._sid is not None and not rows.exists(self.model, self._pk)
-
-    def revalidate(self) -> None:
-        data = self._get_session()
-        if self._row is None:
-            self._attach()
-        before = {} if self._row is None else self._data_of(self._row)
-        found = session_data.changes(before, data, self.config)
-        self._session_cache = self._reload()
-        if self._sid is not None and found:
-            self._session_cache = session_data.apply(found, self._session_cache)
-
-    def _reload(self) -> dict[str, Any]:
-        return self.load()
-
-    async def arevalidate(self) -> None:
-        """See revalidate()."""
-        await sync_to_async(self.revalidate)()
-
-    async def ais_revoked(self) -> bool:
-        """See is_revoked()."""
-        return await sync_to_async(self.is_revoked)()
-
-    # --- writing ---------------------------------------------------------------------------------
-
-    def create(self) -> None:
-        """Begin a new session with a row of its own."""
-        data = self._get_session(no_load=True)
-        self.overtaken = False
-        while True:
-            self._sid = new_sid()
-            try:
-                self._insert(data)
-            except CreateError:  # a sid that is taken
-                continue
-            self.modified = True
-            return
-
-    def save(self, must_create: bool = False) -> None:
-        """Write the session.
-
-        Raises UpdateError where its row is gone, CreateError where `must_create` finds it there.
-        """
-        data = self._get_session(no_load=must_create)
-        if must_create:
-            claims = self._claims_of(self.session_key)
-            if claims is None:
-                return self.create()
-            self._sid = claims.sid
-            return self._insert(data)
-        if self.session_key is not None and self._row is None:
-            self._attach()
-        if self.overtaken:
-            raise UpdateError
-        if self._row is None:
-            return self.create()
-        self._write(data, self._row)
-
-    def _attach(self) -> None:
-        """Learn of the row that the data belongs to: it was replaced unseen, by clear()."""
-        self.load()
-
-    def _insert(self, data: dict[str, Any]) -> None:
-        now = time.time()
-        self._settle_auth(data, now)
-        self._expires_at = self._idle_end(now)
-        instance = self.create_model_instance(data)
-        try:
-            rows.insert(instance)
-        except IntegrityError:
-            if rows.exists(self.model, self._pk):
-                raise CreateError from None
-            raise  # a rule of the project's own columns
-        self._use(rows.row_of(instance), now)
-        self._issue(data, now)
-        self._wrote()
-
-    def create_model_instance(self, data: dict[str, Any]) -> Any:
-        """Return a new instance of the model for this session with `data`.
-
-        As in Django's `db` engine, override it to fill columns of your own; they are written with
-        each save.
-        """
-        now = to_datetime(time.time())
-        return self.model(
-            id=self._pk,
-            data=self.serializer().dumps(data),
-            created_at=now,
-            last_seen_at=now,
-            expires_at=to_datetime(self._expires_at),
-            **columns.of(columns.auth(self.model, data, self._auth_time)),
-            **self._device_columns(),
-        )
-
-    def _write(self, data: dict[str, Any], row: rows.Row) -> None:
-        """Bring what this request changed into the row, whoever else writes to it meanwhile."""
-        found = session_data.changes(self._data_of(row), data, self.config)
-        for _ in range(_OPTIMISTIC_TRIES):
-            if self._compare_and_swap(row, found, data):
-                return self._wrote()
-            row = self._reread()
-        with rows.locked(self.model):
-            if not self._compare_and_swap(self._reread(lock=True), found, data):
-                raise UpdateError
-        self._wrote()
-
-    def _data_of(self, row: rows.Row) -> dict[str, Any]:
-        """Return the data in `row`, to be compared and not to be changed."""
-        assert row.data is not None
-        return self.decode_row(row.data)
-
-    def _reread(self, lock: bool = False) -> rows.Row:
-        row = (rows.fetch_locked if lock else rows.fetch)(self.model, self._pk)
-        if row is None:
-            raise UpdateError
-        return row
-
-    def _compare_and_swap(self, row: rows.Row, found: dict[str, Any], data: dict[str, Any]) -> bool:
-        """Write `found` on top of `row`; False where the row is not at that version any more."""
-        if row is not self._row:
-            merged = session_data.apply(found, self._data_of(row))
-            data.clear()
-            data.update(merged)
-        now = time.time()
-        self._settle_auth(data, now)
-        self._expires_at = self._idle_end(now)
-        expected = self._expected_version(row)
-        after = self._moved_times(row, now)
-        signed_in = self._auth_time != row.authenticated_at
-        if found or signed_in:
-            expected = row.version
-            after |= {"data": self.serializer().dumps(data), "version": row.version + 1}
-            if signed_in or self._login_marked or SESSION_KEY in found:
-                after |= columns.auth(self.model, data, self._auth_time)
-        changed = columns.of(after) | self._own_columns(data)
-        if self._login_marked:
-            changed |= self._device_columns()
-        seen_at = row.last_seen_at
-        row = row._replace(**after)
-        where = {} if expected is None else {"version": expected}
-        if not rows.update(self.model, self._pk, changed, **where):
-            if expected is None:
-                raise UpdateError
-            return False
-        self._row, self._row_at = row, now
-        self.look_for_change = 0 < seen_at < row.last_seen_at  # a copy in a cookie does not know it
-        if self._token_due(now):
-            self._issue_claims(self._row_claims(data, now), data, now)
-        return True
-
-    def _expected_version(self, row: rows.Row) -> int | None:
-        """Return the version at which even an UPDATE that changes no data must find the row."""
-        return None
-
-    def _wrote(self) -> None:
-        """A row was written: what follows from a login is due now, when others can see it."""
-        if self._login_marked:
-            self._login_marked = False
-            revocation.enforce_limit(
-                self.model, self._row and self._row.user_id, self._session_cache
-            )
-
-    def _moved_times(self, row: rows.Row, now: float) -> dict[str, Any]:
-        """Return the times of a row that is used now: its end, and now and then last_seen_at."""
-        if self._is_seen_due(row, now):
-            return {"expires_at": self._expires_at, "last_seen_at": now}
-        return {"expires_at": self._expires_at}
-
-    def _is_seen_due(self, row: rows.Row, now: float) -> bool:
-        return now - row.last_seen_at >= self.config.last_seen_every
-
-    def _device_columns(self) -> dict[str, Any]:
-        if self.environ is None:
-            return {}
-        return devices.columns(self.environ, self.config)
-
-    def _own_columns(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Return the columns that a project's own model adds to AbstractSession."""
-        names = columns.own_names(self.model)
-        if not names:
-            return {}
-        instance = self.create_model_instance(data)
-        return {name: getattr(instance, name) for name in names}
-
-    # --- extending -------------------------------------------------------------------------------
-
-    def _extend(self, now: float) -> bool:
-        assert self._row is not None
-        self._expires_at = self._idle_end(now)
-        after = self._moved_times(self._row, now)
-        if not rows.update(self.model, self._pk, columns.of(after)):
-            return False
-        self.look_for_change = "last_seen_at" in after
-        self._row = self._row._replace(**after)
-        if self._token_due(now):
-            self._issue(self._get_session(), now)
-        return True
-
-    def _fresh(self, now: float) -> bool:
-        """Read the row again where the answer is late: it may be gone, or ahead of this request."""
-        if self._row is not None and now - self._row_at <= FRESH_FOR:
-            return True
-        row = rows.fetch(self.model, self._pk)
-        if row is None or now >= row.expires_at:
-            return False
-        self._follow(row, now)
-        return True
-
-    def _follow(self, row: rows.Row, now: float) -> None:
-        """Go on from `row`, read anew; what this request changed and has not saved stays."""
-        data = self._get_session()
-        if self._row is None:
-            self._attach()
-        if self._row is not None and self._row.data != row.data:
-            found = session_data.changes(self._data_of(self._row), data, self.config)
-            merged = session_data.apply(found, self._data_of(row))
-            data.clear()
-            data.update(merged)
-        self._use(row, now)
-
-    def reissue(self) -> bool:
-        """See TokenSession; notes on the way that the session was seen."""
-        if self.touch_due(time.time()) and not self.touch():
-            return False
-        return super().reissue()
-
-    def touch_due(self, now: float) -> bool:
-        return self._row is not None and self._is_seen_due(self._row, now)
-
-    def touch(self) -> bool:
-        """Note in the row that the session was seen now; False where it has ended."""
-        assert self._row is not None
-        now = time.time()
-        self._row = self._row._replace(last_seen_at=now)
-        self.look_for_change = True
-        return rows.update(self.model, self._pk, {"last_seen_at": to_datetime(now)})
-
-    async def atouch(self) -> bool:
-        """See touch()."""
-        return await sync_to_async(self.touch)()
-
-    async def arefresh(self) -> bool:
-        """See refresh()."""
-        return await sync_to_async(self.refresh)()
-
-    async def areissue(self) -> bool:
-        """See reissue()."""
-        now = time.time()
-        if self._row is not None and now - self._row_at <= FRESH_FOR and not self.touch_due(now):
-            return self.reissue()
-        return await sync_to_async(self.reissue)()
-
-    # --- the token -------------------------------------------------------------------------------
-
-    def _token_claims(self, data: dict[str, Any], now: float) -> Claims:
-        # Of what the row holds, not of what this request may have changed and not saved.
-        return self._row_claims(None, now)
-
-    def _row_claims(self, data: dict[str, Any] | None, now: float) -> Claims:
-        """Return the claims of a token for the row; `data` is what it holds, if that is at hand."""
-        assert self._sid is not None
-        return Claims(self._sid, int(now), self._token_end(now))
-
-    def _token_end(self, now: float) -> int:
-        """Return when the token ends: the idle end is the row's and moves without a new token."""
-        end = self._absolute_end()
-        return int(max(now + self.config.absolute_age, self._expires_at) if end is None else end)
-
-    def _token_due(self, now: float) -> bool:
-        """Tell whether the token in hand is behind the session."""
-        if self._claims is None or self.session_key is None:
-            return True
-        end = self._expires_at if self._auth_time is None else self._token_end(now)
-        return self._claims.exp < int(end) or not self.config.codec.is_current(
-            self.session_key, now
-        )
+        return data
 
     # --- ending ----------------------------------------------------------------------------------
 
-    def cycle_key(self) -> None:
-        """Move the row to a new sid; tokens of the old one name nothing.
+    def _deleting(self, session_key: str | None) -> Flow[None]:
+        yield
+        if session_key is None or session_key in (self._token, self.session_key):
+            self._ends_own()
+            return
+        came = self._named(session_key)
+        read = None if came is None else self._read(came.sid)
+        if came is None or read is None:
+            return
+        if isinstance(came, Claims) or _opens(came, read.content):
+            self._end_row(came.sid, came.ep if isinstance(came, Claims) else None)
 
-        Raises SessionInterrupted (400) where a login has ended meanwhile: its data must not come
-        back under another name.
-        """
-        data = self._get_session()
-        if self._sid is None:
-            return self.create()
-        old, sid = self._sid, new_sid()
-        if not rows.update(self.model, self._pk, {"id": uuid_from_sid(sid)}):
-            if self._auth_user is not None:
-                raise SessionInterrupted("The session has ended while the request was running.")
-            self._reset()
-            self.create()
-        else:
-            self._sid = sid
-            self._moved(data)
-            if self.modified and self._row is not None:
-                self._write(data, self._row)
-            end = revocation.row_end(self.config, None, None)
-            revocation.publish([revocation.Entry("s", old, end, MOVED)])
-        self.overtaken = False
-        self.modified = True
+    def _ends_own(self) -> bool:
+        if self._logging_out and self._earlier is not None:
+            read = self._read(self._earlier.sid)
+            if read is None or self._earlier.ep < read.content.identity.login_epoch:
+                return False
+            return self._end_row(read.content.identity.sid, None)
+        who = self.identity
+        if who is None:
+            came = self._came_with() if self._given is not None else None
+            if came is not None:
+                self._from_row(came)
+                who = self.identity
+        if who is None or (self.ended is Ended.PASSED and not self._logging_out):
+            return False
+        # Of a login that followed under the same sid, a visitor's logout ends nothing.
+        is_for_good = self._logging_out and who.user is not None
+        if self._end_row(who.sid, None if is_for_good else who.epoch):
+            return True
+        # It had ended, or goes on in a later epoch.
+        return not rows.exists(self.model, self._pk_of(who.sid))
 
-    def _moved(self, data: dict[str, Any]) -> None:
-        self._issue(data, time.time())
+    def _end_row(self, sid: str, epoch: int | None) -> bool:
+        """Delete the row, if it is still in that epoch (None: whichever), and tell everybody."""
+        pk, known = self._pk_of(sid), self.known
+        row = known.row if isinstance(known, Read) else rows.fetch(self.model, pk)
+        where = {} if epoch is None else {"epoch": epoch}
+        if row is None or not rows.delete(self.model, pk, **where):
+            return False
+        end = revocation.row_end(self.config, row.cookie_until)
+        revocation.publish([revocation.Entry("s", sid, end, "deleted")])
+        return True
 
-    async def acycle_key(self) -> None:
-        """See cycle_key()."""
-        await sync_to_async(self.cycle_key)()
 
-    def _end(self, claims: Claims, reason: str) -> None:
-        pk = uuid_from_sid(claims.sid)
-        row = self._row if claims.sid == self._sid else None
-        row = row or rows.fetch(self.model, pk)
-        if row is not None and rows.delete(self.model, pk):
-            end = revocation.row_end(self.config, row.created_at, row.authenticated_at)
-            revocation.publish([revocation.Entry("s", claims.sid, end, reason)])
+def _opens(came: Key, content: Content) -> bool:
+    """Tell whether a key opens the session of a row; a name does, as only server code has one."""
+    return came.part is None or constant_time_compare(came.part, content.identity.part or "")
 
-    def mark_login(self, environ: Any) -> None:
-        super().mark_login(environ)
-        self._login_marked = True
+
+def _is_ahead(came: Claims, read: Read | None) -> bool:
+    """Tell whether a token that holds everything is newer than the row, or has none."""
+    if read is None or came.ep != read.row.epoch:
+        return read is None or came.ep > read.row.epoch
+    return came.iat > read.content.saved_at

@@ -21,7 +21,7 @@ UPLOAD_TIME = 1800.0
 # The first second of an epoch is the feed's lag. Within fifteen, answers are still on their way (5
 # s), by clocks that differ by 10 s.
 EPOCH_LAG = 1.0
-EPOCH_ANSWERS = 15.0
+EPOCH_ANSWERS = 5.0
 
 
 class Verdict(Enum):

@@ -15,23 +15,31 @@ from django.db.models import F
 from django.db.models.deletion import Collector
 
 from ..models.savepoints import savepoint
+from ..models.tables import AbstractSession
 from . import statements
 
 
 class Row(NamedTuple):
     """What the engines know of a row; times as Unix times."""
 
-    data: bytes | None  # None where the row is known from a copy: hybrid.SessionStore._copied_row()
+    data: bytes
     version: int
+    epoch: int
     user_id: Any
     created_at: float
-    authenticated_at: float | None
     last_seen_at: float
     expires_at: float
     generation: int
     generation_confirmed_at: float | None
     next_issued_at: float | None
+    cookie_until: float | None
 
+    def __repr__(self) -> str:
+        """Show no data: tracebacks go to error trackers."""
+        return f"<Row of epoch {self.epoch}, version {self.version}>"
+
+
+_OWN_COLUMNS = frozenset(field.attname for field in AbstractSession._meta.local_fields)
 
 Model = type[models.Model]
 
@@ -63,6 +71,8 @@ def row_of(instance: Any) -> Row:
 
 def update(model: Model, pk: UUID, columns: dict[str, Any], **expected: Any) -> bool:
     """Set `columns` of the row, if it has the `expected` numbers as well; tell whether it did."""
+    if columns.keys() - _OWN_COLUMNS:  # a project's, whose fields may do as they like
+        return update_where(model, pk, columns, **expected)
     statement = statements.update(model, _database(model), tuple(columns), tuple(expected))
     return statement(pk, list(columns.values()), list(expected.values())) == 1
 
@@ -89,15 +99,23 @@ def insert(instance: models.Model) -> None:
         instance.save(force_insert=True, using=using)
 
 
-def delete(model: Model, pk: UUID) -> bool:
-    """Delete the row, with what a project's models hang on it; tell whether it was there."""
+def delete(model: Model, pk: UUID, **where: Any) -> bool:
+    """Delete the row, with what a project's models hang on it; tell whether it was there.
+
+    Arguments: `where` is what must hold of it, such as its epoch.
+    """
     using = _database(model)
-    queryset = model._base_manager.using(using).filter(pk=pk)
+    queryset = model._base_manager.using(using).filter(pk=pk, **where)
     if Collector(using=using, origin=queryset).can_fast_delete(queryset):
         deleted: int = queryset._raw_delete(using)
     else:
         deleted = queryset.delete()[0]
     return deleted > 0
+
+
+def is_broken(model: Model) -> bool:
+    """Tell whether a transaction waits for its rollback: what fails in it is no outage."""
+    return bool(connections[_database(model)].needs_rollback)
 
 
 def _database(model: Model) -> str:

@@ -1,8 +1,9 @@
-"""SQL that Django's compiler wrote once, executed again with other parameters.
+"""SQL that was written once, executed again with other parameters.
 
 Building a queryset and compiling it costs more than the database takes to answer a statement by
 primary key (benchmarks/rows.py). Only for statements whose text depends on nothing but the model,
-the database and the names of the columns: no expressions, no NULL in a condition.
+the database and the names of the columns: no expressions, no NULL in a condition, and no fields of
+others, which may want SQL of their own around a value.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from uuid import uuid4
 
 from django.core.signals import setting_changed
 from django.db import connections, models
-from django.db.models.sql import UpdateQuery
 
 Model = type[models.Model]
 
@@ -54,14 +54,14 @@ class Update:
         self, model: Model, using: str, columns: Sequence[str], conditions: Sequence[str]
     ) -> None:
         self._using = using
-        fields: list[Any] = [model._meta.get_field(name) for name in columns]
-        where = [model._meta.pk, *(model._meta.get_field(name) for name in conditions)]
-        self._columns: list[Any] = fields
-        self._where: list[Any] = where
-        query = UpdateQuery(model)
-        query.add_update_fields([(field, None, _placeholder(field)) for field in fields])
-        query.add_q(models.Q(pk=uuid4(), **dict.fromkeys(conditions, 1)))
-        self._sql, _ = query.get_compiler(using=using).as_sql()
+        self._columns: list[Any] = [model._meta.get_field(name) for name in columns]
+        conditions = [model._meta.pk.attname, *conditions]
+        self._where: list[Any] = [model._meta.get_field(name) for name in conditions]
+        connection = connections[using]
+        quote = connection.ops.quote_name
+        changed = ", ".join(f"{quote(f.column)} = {_placeholder(f, using)}" for f in self._columns)
+        where = " AND ".join(f"{quote(field.column)} = %s" for field in self._where)
+        self._sql = f"UPDATE {quote(model._meta.db_table)} SET {changed} WHERE {where}"  # noqa: S608
 
     def __call__(self, pk: Any, values: Sequence[Any], expected: Sequence[Any]) -> int:
         """Set the columns to `values` where the conditions are as `expected`; return how many."""
@@ -94,6 +94,9 @@ def _forget(**kwargs: Any) -> None:
 setting_changed.connect(_forget, dispatch_uid="django_jwtsession.statements")
 
 
-def _placeholder(field: Any) -> Any:
-    """Return a value for which the compiler writes the placeholder that `field` needs."""
-    return b"-" if isinstance(field, models.BinaryField) else models.Value(1)
+def _placeholder(field: Any, using: str) -> str:
+    """Return what stands in SQL for a value of `field`, none of which is an expression."""
+    if isinstance(field, models.BinaryField):
+        ops: Any = connections[using].ops
+        return str(ops.binary_placeholder_sql(b"-"))
+    return "%s"

@@ -8,10 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 from django.db import models, router
 from django.utils import timezone
 
-from ..conf import get_config
-from ..exceptions import BadToken
-from ..tokens.sid import uuid_from_sid
-
 if TYPE_CHECKING:
     _Manager = models.Manager[Any]
 else:
@@ -38,9 +34,10 @@ class SessionQuerySet(ExpiringQuerySet):
     """Sessions; also found by ``session_key=``, as code written for Django's model asks."""
 
     def filter(self, *args: Any, session_key: str | None = None, **kwargs: Any) -> Self:
-        """As Django's; `session_key` is the value of a session cookie."""
+        """As Django's; a `session_key` that opens no session finds none (one query to see that)."""
         if session_key is not None:
-            kwargs["pk"] = _pk_of(session_key)
+            model: Any = self.model
+            kwargs["pk"] = model.get_session_store_class().pk_of_key(session_key)
         return super().filter(*args, **kwargs)
 
     def revoke(self, by: Any = None, reason: str = "revoked") -> int:
@@ -70,10 +67,3 @@ class WriteDatabaseManager(_Manager):
 RevocationManager = WriteDatabaseManager.from_queryset(RevocationQuerySet, "RevocationManager")
 EventManager = WriteDatabaseManager
 SessionManager = WriteDatabaseManager.from_queryset(SessionQuerySet, "SessionManager")
-
-
-def _pk_of(session_key: str) -> Any:
-    try:
-        return uuid_from_sid(get_config().codec.read(session_key, time.time()).sid)
-    except BadToken:
-        return None

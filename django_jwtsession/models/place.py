@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from django.apps import apps
-from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, connections, router
 
-_PLAIN_SCHEMAS = ("", "public")
+_PLAIN_SCHEMAS = (None, "", "public")
 
 
 def current_place() -> str:
@@ -19,11 +17,9 @@ def current_place() -> str:
     and the schema that django-tenants has chosen on its connection, where it is not "public":
     "sessions", "/acme" or "sessions/acme". A user's pk means the same within one place only.
     """
-    # Asked several times a request: without routers and schemas it costs no call.
+    # Asked several times a request: the router is asked only if there is one.
     alias = current_alias() if router.routers else DEFAULT_DB_ALIAS
-    if alias == DEFAULT_DB_ALIAS and not has_schemas(alias):
-        return ""
-    schema = getattr(connections[alias], "schema_name", None) or ""
+    schema = getattr(connections[alias], "schema_name", None)
     place = "" if alias == DEFAULT_DB_ALIAS else alias
     return place if schema in _PLAIN_SCHEMAS else f"{place}/{schema}"
 
@@ -36,17 +32,3 @@ def current_alias() -> str:
 def revocation_model() -> Any:
     """Return `Revocation`; an import would go in a circle, by way of ``objects.revoke()``."""
     return apps.get_model("django_jwtsession", "Revocation")
-
-
-@cache
-def has_schemas(alias: str) -> bool:
-    """Tell whether a database's connections know of schemas, as those of django-tenants do."""
-    return hasattr(connections[alias], "schema_name")
-
-
-def _forget(*, setting: str, **kwargs: Any) -> None:
-    if setting == "DATABASES":
-        has_schemas.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="django_jwtsession.place")

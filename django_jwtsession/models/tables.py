@@ -45,6 +45,8 @@ class AbstractSession(models.Model):
     )
     data = models.BinaryField(_("data"), default=b"")
     version = models.PositiveBigIntegerField(pgettext_lazy("sessions", "version"), default=1)
+    # The millisecond at which it began; tokens and keys of an earlier one open nothing.
+    epoch = models.PositiveBigIntegerField(_("epoch"), default=0)
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     authenticated_at = models.DateTimeField(_("signed in"), null=True, blank=True)
     last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
@@ -59,6 +61,8 @@ class AbstractSession(models.Model):
     generation = models.PositiveBigIntegerField(_("generation"), default=0)
     generation_confirmed_at = models.DateTimeField(_("generation confirmed"), null=True, blank=True)
     next_issued_at = models.DateTimeField(_("next generation issued"), null=True, blank=True)
+    # Until when tokens of the engine `cookie` for this session can live, if there may be any.
+    cookie_until = models.DateTimeField(_("cookies live until"), null=True, blank=True)
 
     objects: ClassVar[SessionManager] = SessionManager()
 
@@ -101,7 +105,12 @@ class AbstractSession(models.Model):
 
     def get_decoded(self) -> dict[str, Any]:
         """Return the session data, {} where it cannot be read; as Django's."""
-        return self.get_session_store_class()().decode_row(self.data)
+        return self.get_session_store_class()().decode_row(self)
+
+    @property
+    def session_key(self) -> str | None:
+        """The key that opens this session: a credential. None where the row cannot be read."""
+        return self.get_session_store_class()().key_of_row(self)
 
 
 class Session(AbstractSession):

@@ -176,7 +176,7 @@ def confirmed_at(request: HttpRequest) -> float | None:
     """Return the Unix time at which the user last proved who they are, None if nobody knows."""
     session: Any = request.session
     if isinstance(session, TokenSession):
-        return session.auth_time
+        return session.proved_at
     at: float | None = session.get(_CONFIRMED_AT)
     return at
 
@@ -195,7 +195,7 @@ def confirm(request: HttpRequest, amr: Iterable[str] = ()) -> None:
     """
     session: Any = request.session
     if isinstance(session, TokenSession):
-        session.mark_login(request.META)
+        session.prove(request.META)
     else:
         session[_CONFIRMED_AT] = time.time()
     if proved := dict.fromkeys(amr, time.time()):

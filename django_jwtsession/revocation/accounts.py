@@ -123,7 +123,7 @@ def _end_after_view(
 
 def _revoke(user: Any, keep: Any, by: Any, reason: EndReason) -> None:
     store = import_module(settings.SESSION_ENGINE).SessionStore
-    if not hasattr(store, "is_revoked"):  # another engine's sessions
+    if not hasattr(store, "is_over"):  # another engine's sessions
         return
     model = session_model(store)
     # A thousand users who never logged in are deleted at a query each.
@@ -149,7 +149,7 @@ def _views_are_known() -> bool:
 
 def _is_of(session: Any, user: Any) -> bool:
     """Tell whether a session, where it has been looked at, is the user's."""
-    if not getattr(session, "accessed", False) or not hasattr(session, "is_revoked"):
+    if not getattr(session, "accessed", False) or not hasattr(session, "is_over"):
         return False
     name = user._meta.pk.value_to_string(user)
     return bool(str(session.get(SESSION_KEY)) == name)

@@ -9,6 +9,7 @@ import logging
 import random
 import threading
 import time
+from enum import StrEnum
 from time import monotonic
 from typing import Any
 
@@ -30,12 +31,18 @@ PATIENCE = 1.0
 # Polls of many processes spread: an interval is a random part of the setting from here up.
 _SHORTEST_INTERVAL = 0.85
 
-# A session that moved to a new id at login: an answer to a request that was under way, or began
-# within the next seconds, still had the old one and must not undo the login.
-MOVED = "moved"
-UNDER_WAY = 5.0
-# How long that is remembered: as long as requests may run.
-_RECENT = 600.0
+# How long (seconds) it counts that an epoch has begun, and how.
+RECENT = 6.0
+
+
+class NewEpoch(StrEnum):
+    """How an epoch began; what the feed says in the place of a reason."""
+
+    LOGIN = "epoch"  # a login, a new password, an end of all others
+    PROOF = "proof"
+
+
+_NEW_EPOCHS = frozenset(NewEpoch)
 
 
 class FeedUnavailable(DatabaseError):
@@ -63,8 +70,8 @@ class Asking:
         self._relay = Relay(self.place)
         # What this process ended itself, until it reads so: the epoch, and until when that counts.
         self._own: dict[str, tuple[int, float]] = {}
-        # What a login moved lately, and when.
-        self._moved: dict[str, float] = {}
+        # How the epochs began that are new, and when that was learned.
+        self._begun: dict[str, tuple[NewEpoch, float]] = {}
         self._asked_at = self._next_ask = float("-inf")
         self._outage = self._out_of_patience = False
 
@@ -229,8 +236,8 @@ class Asking:
         )
 
     def _note(self, name: str, reason: str) -> None:
-        if reason == MOVED:
-            self._moved[name] = time.time()
+        if reason in _NEW_EPOCHS:
+            self._begun[name] = NewEpoch(reason), time.time()
 
     def _forget_own(self, line: Line) -> None:
         """An end of this process's own has been read: now the memory knows it."""
@@ -243,9 +250,7 @@ class Asking:
         at = time.time()
         with self._changing:
             self._own = {sid: own for sid, own in self._own.items() if own[1] > at}
-            self._moved = {
-                sid: moved_at for sid, moved_at in self._moved.items() if moved_at + _RECENT > at
-            }
+            self._begun = {sid: one for sid, one in self._begun.items() if one[1] + RECENT > at}
 
 
 def epoch_of_line(line: Line) -> int:

@@ -23,7 +23,7 @@ from ..models.retry import run_again
 from ..signals import session_revoked, token_reused
 from ..tokens.sid import sid_from_uuid, uuid_from_sid
 from .entries import Entry
-from .feed import STEP, get_feed
+from .feed import STEP, NewEpoch, get_feed
 from .publishing import publish
 from .reasons import EndReason
 
@@ -43,10 +43,6 @@ __all__ = [
 
 security_logger = logging.getLogger("django.security.jwtsession")
 
-# A row that is by so many seconds younger than its login was made from a token that held it all.
-ADOPTED = 1.0
-# Why a line says "up to this epoch" though nobody has ended the session.
-EPOCH = "epoch"
 _BATCH = 1000
 
 
@@ -72,8 +68,9 @@ def revoke_user_sessions(
 ) -> int:
     """End all sessions of a user, also those that only exist as cookies.
 
-    Arguments: `user` is a user or its pk; `keep` is a session or a sid that goes on; `by` and
-    `reason` as in revoke_session().
+    Arguments: `user` is a user or its pk; `keep` is a session or a sid that goes on; of the session
+    of a request a new epoch begins, so that copies of its cookie end as well; `by` and `reason` as
+    in revoke_session().
 
     Returns the number of rows that were ended. Sessions that begin after the call are not touched.
     """
@@ -88,6 +85,8 @@ def revoke_user_sessions(
     count = revoke_rows(rows, by=by, reason=reason)
     if not count:
         _note([_Ended("", pk)], by, reason)
+    if getattr(keep, "environ", None) is not None and hasattr(keep, "renew"):
+        keep.renew()  # a copy of its cookie is one of the sessions to end
     return count
 
 
@@ -141,14 +140,12 @@ def revoke_rows(queryset: Any, by: Any = None, reason: str = EndReason.REVOKED) 
     # before it would be read over again, until the database tidies up.
     rest = queryset.order_by("pk")
     while True:
-        batch = list(
-            rest.values_list("pk", "user_id", "created_at", "authenticated_at", *_DEVICE)[:_BATCH]
-        )
+        batch = list(rest.values_list("pk", "user_id", "cookie_until", *_DEVICE)[:_BATCH])
         pks = [row[0] for row in batch]
         rows = queryset.model._base_manager.using(queryset.db).filter(pk__in=pks)
         run_again(queryset.db, rows.delete)
-        ends = [row_end(config, _unix(row[2]), _unix(row[3])) for row in batch]
-        ended = [_Ended(sid_from_uuid(row[0]), row[1], row[4:]) for row in batch]
+        ends = [row_end(config, _unix(row[2])) for row in batch]
+        ended = [_Ended(sid_from_uuid(row[0]), row[1], row[3:]) for row in batch]
         publish([Entry("s", one.sid, end, reason) for one, end in zip(ended, ends, strict=True)])
         _note(ended, by, reason)
         count += len(batch)
@@ -157,13 +154,15 @@ def revoke_rows(queryset: Any, by: Any = None, reason: str = EndReason.REVOKED) 
         rest = queryset.order_by("pk").filter(pk__gt=pks[-1])
 
 
-def begin_epoch(sid: str, epoch: int, expires_at: float) -> None:
+def begin_epoch(sid: str, epoch: int, expires_at: float, is_soft: bool = False) -> None:
     """Tell all processes that a session's tokens of before an epoch open nothing any more.
 
     Arguments: `epoch` is the new one (milliseconds since 1970); `expires_at` (Unix time) is when
-    the last token of an earlier one has expired.
+    the last token of an earlier one has expired; `is_soft` tells that the epoch follows a proof of
+    identity, under whose eyes a request may still read for a moment.
     """
-    publish([Entry("s", sid, expires_at, EPOCH, epoch=epoch - 1)])
+    reason = NewEpoch.PROOF if is_soft else NewEpoch.LOGIN
+    publish([Entry("s", sid, expires_at, reason, epoch=epoch - 1)])
 
 
 def longest_end(config: Config, now: float | None = None) -> float:
@@ -172,20 +171,15 @@ def longest_end(config: Config, now: float | None = None) -> float:
     return (time.time() if now is None else now) + age
 
 
-def row_end(config: Config, created_at: float | None, authenticated_at: float | None) -> float:
+def row_end(config: Config, cookie_until: float | None) -> float:
     """Return until when a token of a session with a row can be used once the row is gone.
 
-    Such a token is only trusted while its copy of the row is, unless the session began with the
-    cookie engine: its row is younger than its login then, and tokens that hold everything may be
-    out there, from which a row would be made again.
+    Such a token is only trusted while its copy of the row is. Of a session that the engine `cookie`
+    has had (`cookie_until`), tokens that hold everything may be out there, from which a row would
+    be made again.
     """
-    if created_at is None or authenticated_at is None:
-        adopted = False
-    else:
-        adopted = created_at - authenticated_at > ADOPTED
-    if adopted:
-        return longest_end(config)
-    return time.time() + config.revalidate_after + config.stale_if_error + 60
+    end = time.time() + config.revalidate_after + config.stale_if_error + 60
+    return end if cookie_until is None else max(end, cookie_until)
 
 
 def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -> None:
@@ -200,7 +194,7 @@ def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -
     from ..models.tables import SessionEvent
 
     config, user_id = get_config(), session.user_id
-    end = row_end(config, _unix(session.created_at), _unix(session.authenticated_at))
+    end = row_end(config, _unix(session.cookie_until))
     publish([Entry("s", session.sid, end, SessionEvent.Kind.TOKEN_REUSE.value)])
     event = SessionEvent.objects.using(router.db_for_write(SessionEvent)).create(
         kind=SessionEvent.Kind.TOKEN_REUSE,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from contextlib import suppress
 from time import monotonic
 
@@ -19,10 +20,10 @@ from ..conf import get_config, in_test_environment
 from ..models.place import current_alias, current_place
 from . import reader
 from .announcements import pending
-from .asking import MOVED, PATIENCE, UNDER_WAY, Asking, FeedUnavailable, epoch_of_line
+from .asking import PATIENCE, RECENT, Asking, FeedUnavailable, NewEpoch, epoch_of_line
 from .entries import FOR_GOOD, SESSION, Entry, Line, as_number
 
-__all__ = ["MOVED", "STEP", "Feed", "FeedUnavailable", "forget", "get_feed", "load"]
+__all__ = ["STEP", "Feed", "FeedUnavailable", "NewEpoch", "forget", "get_feed", "load"]
 
 # Of two ends, servers' clocks and equal milliseconds aside, the later is later by this (seconds).
 STEP = 0.001
@@ -87,17 +88,13 @@ class Feed(Asking):
             if entry.before is not None and (sub is None or entry.name in (sub, ""))
         ]
 
-    def kept_since(self, sid: str, sub: str) -> float:
-        """Return since when `sid` is the only session of its user that was kept, 0 if it is not."""
-        return max((before for keep, before in self._user_ends(sub) if keep == sid), default=0.0)
+    def new_epoch_of(self, sid: str) -> NewEpoch | None:
+        """Return how the session's newest epoch began, None where none began a moment ago.
 
-    def moved(self, sid: str, began: float) -> bool:
-        """Tell whether a login gave the session a new id while a request was under way.
-
-        Arguments: `began` is when the request began (Unix time), as this process saw it.
+        Requests that bring the epoch before may still read then: see rotation.judge_earlier().
         """
-        moved_at = self._moved.get(sid)
-        return moved_at is not None and began < moved_at + UNDER_WAY
+        begun = self._begun.get(sid)
+        return None if begun is None or time.time() >= begun[1] + RECENT else begun[0]
 
     def _user_ends(self, sub: str) -> list[tuple[str, float]]:
         """Return what has ended of a user's sessions: which goes on, and from before when."""

@@ -39,7 +39,7 @@ class RecentTokens(Recent[_Kept]):
             return None
         head, data, tail = kept
         own = None if data is None else marshal.loads(data)  # noqa: S302  # written by put()
-        return tuple.__new__(Claims, (*head, own, *tail))
+        return Claims._make((*head, own, *tail))
 
     def put(self, token: str, claims: Claims) -> None:
         """Keep the `claims` that were read from `token`."""

@@ -22,7 +22,8 @@ class Codec:
 
     Arguments: `keys`; `algorithms`, of which the first issues and all are read (and both names of
     Ed25519 where it has one of them); `leeway` (seconds), `issuer` and `audience` as in
-    claims.validate.
+    claims.validate; `place`, where the site has several, is in each token: the derived keys differ
+    from place to place, PEM keys do not.
 
     Raises BadKey where no key can issue tokens of the first algorithm.
     """
@@ -35,6 +36,7 @@ class Codec:
         leeway: float = 15,
         issuer: str | None = None,
         audience: str | None = None,
+        place: str = "",
     ) -> None:
         self.keys = keys
         both = () if set(algorithms).isdisjoint(ED25519) else ED25519
@@ -43,7 +45,9 @@ class Codec:
         self._leeway = leeway
         self._issuer = issuer
         self._audience = audience
-        self._stamp = {k: v for k, v in (("iss", issuer), ("aud", audience)) if v is not None}
+        self._place = place
+        stamp = (("iss", issuer), ("aud", audience), ("place", place or None))
+        self._stamp = {name: value for name, value in stamp if value is not None}
         # Headers of tokens that proved authentic: later tokens with the same need no parsing.
         self._headers: dict[bytes, tuple[Key, bool]] = {}
         self._recent = RecentTokens()
@@ -63,6 +67,8 @@ class Codec:
             check_times(claims.iat, claims.exp, claims.nbf, now, self._leeway)
             return claims
         opened = self.open(token, now)
+        if opened.get("place", "") != self._place:
+            raise BadToken(Reason.AUDIENCE)
         claims = validate(opened, now, self._leeway, self._issuer, self._audience)
         self._recent.put(token, claims)
         return claims

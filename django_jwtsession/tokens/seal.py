@@ -2,10 +2,11 @@
 
     sealed = 1 (one byte), fingerprint (6), n (1), nonce (12), ciphertext and tag of A256GCM
 
-under HKDF-SHA256(secret, the key ring's salt, info = "django_jwtsession/1/row/<n>", 32). Bound to
-its place by the caller's associated data. A row lives for as long as its session, so the keys
-follow no week: n, random, makes them 256, for 2^40 rows written under one secret (NIST SP 800-38D
-8.3 allows 2^32 a key).
+under HKDF-SHA256(secret, salt "row" or "row/<place>", info = "django_jwtsession/1/row/<n>", 32).
+Bound to its place by the caller's associated data. A row lives for as long as its session, so the
+keys follow no week, nor the name of the cookie, which a site may change with nobody logged out: n,
+random, makes them 256, for 2^40 rows written under one secret (NIST SP 800-38D 8.3 allows 2^32 a
+key).
 """
 
 from __future__ import annotations
@@ -27,16 +28,15 @@ _NONCE = 12
 class RowSeal:
     """Seals under the newest secret, opens what any of them sealed.
 
-    Arguments: `secrets`, newest first, are str or bytes, no PEM keys; `cookie_name` and `place` as
-    in KeyRing.
+    Arguments: `secrets`, newest first, are str or bytes, no PEM keys; `place` as in KeyRing.
 
     Raises BadKey where there is no secret, and where two have one fingerprint.
     """
 
-    def __init__(self, secrets: Sequence[str | bytes], cookie_name: str, place: str = "") -> None:
+    def __init__(self, secrets: Sequence[str | bytes], place: str = "") -> None:
         if not secrets:
             raise BadKey("no secret seals the rows")
-        salt = salt_of(cookie_name, place)
+        salt = salt_of("row", place)
         known = secrets_by_fingerprint(Secret(secret, salt) for secret in secrets)
         self._secrets = {mark.encode(): secret for mark, secret in known.items()}
         self._newest = _VERSION + next(iter(self._secrets))

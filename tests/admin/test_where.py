@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.formats import date_format
 
 from django_jwtsession.admin import ending, where
 from django_jwtsession.models import Session, SessionEvent
@@ -56,6 +57,27 @@ def test_count_and_filters_stand_first_and_nothing_ends(staff: Client) -> None:
     assert f'href="{WHERE}?os=iOS"' in staff.get(f"{SESSIONS}?os=iOS").content.decode()
     assert len(left()) == 4
     assert kept.pk in left()
+
+
+def test_filters_are_said_in_the_language_of_the_page_each_once(staff: Client) -> None:
+    row = SessionFactory(last_seen_at=timezone.now())
+    seen = timezone.localtime(row.last_seen_at)
+    parts = "&".join(
+        f"last_seen_at__{part}={getattr(seen, part)}" for part in ("year", "month", "day")
+    )
+    query = f"?q=user&o=1&user__exact={row.user_id}&{parts}"
+    with translation.override("de"):
+        page = staff.get(WHERE + query).content.decode()
+        day = date_format(seen)
+    found = re.findall(r"<li>([^<]*): <strong>([^<]*)</strong></li>", page)
+    assert found == [
+        ("Suche", "user"),
+        ("letzte Aktivität", day),
+        ("Benutzer", str(row.user_id)),
+    ]
+    month = staff.get(f"{WHERE}?last_seen_at__year={seen.year}&last_seen_at__month={seen.month}")
+    assert f"last seen: {date_format(seen, 'YEAR_MONTH_FORMAT')}" in text(month)
+    assert "month: 5" in text(staff.get(f"{WHERE}?last_seen_at__month=5"))
 
 
 def test_what_matches_ends_once_its_number_was_typed(staff: Client) -> None:

@@ -31,7 +31,11 @@ def issue(secret: str = "", salt: str = "sessionid", age: float = DAY, **claims:
     """Return an authentic token that was issued now and ends after `age` seconds."""
     now = time.time()
     codec = Codec(KeyRing([secret], salt)) if secret else get_config().codec
-    return codec.issue(Claims(new_sid(), int(now), int(now + age))._replace(**claims), now)
+    return codec.issue(_claims(now, age)._replace(**claims), now)
+
+
+def _claims(now: float, age: float) -> Claims:
+    return Claims(new_sid(), int(now), int(now + age), int(now * 1000))
 
 
 def altered(place: int) -> str:

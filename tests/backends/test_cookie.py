@@ -78,7 +78,6 @@ def test_auth_keys_travel_as_short_claims_and_come_back_whole(
     "data",
     [
         {"_auth_user_id": ""},
-        {"_auth_user_id": 7},
         {"_auth_user_id": "x" * 256},
         {"_auth_user_id": "7", "_auth_user_hash": "ABCD"},
         {"_auth_user_id": "7", "_auth_user_hash": "abc"},
@@ -97,6 +96,14 @@ def test_auth_keys_of_any_form_come_back_as_they_were(data: dict[str, Any]) -> N
     session.update(data)
     session.save()
     assert dict(SessionStore(session.session_key).items()) == data
+
+
+def test_users_id_is_text_in_a_token_whatever_it_was() -> None:
+    session = SessionStore()
+    session["_auth_user_id"] = 7
+    session.save()
+    assert claims(session.token or "").sub == "7"
+    assert SessionStore(session.session_key)["_auth_user_id"] == "7"
 
 
 def test_backend_that_is_not_installed_any_more_logs_nobody_in_and_breaks_nothing(

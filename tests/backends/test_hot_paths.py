@@ -43,21 +43,21 @@ class Limit(NamedTuple):
 
 
 LIMITS = {
-    ("cookie", "untouched"): Limit(0, 12, 36),
-    ("cookie", "read"): Limit(0, 50, 83),
-    ("cookie", "first read"): Limit(0, 71, 104),
-    ("cookie", "write"): Limit(0, 119, 192),
-    ("cookie", "forged"): Limit(0, 45, 84),
-    ("hybrid", "untouched"): Limit(0, 12, 36),
-    ("hybrid", "read"): Limit(0, 43, 75),
-    ("hybrid", "first read"): Limit(0, 67, 99),
-    ("hybrid", "write"): Limit(1, 158, 342),
-    ("hybrid", "forged"): Limit(0, 46, 85),
-    ("db", "untouched"): Limit(0, 12, 36),
-    ("db", "read"): Limit(1, 53, 177),
-    ("db", "first read"): Limit(1, 67, 191),
-    ("db", "write"): Limit(2, 101, 335),
-    ("db", "forged"): Limit(0, 45, 84),
+    ("cookie", "untouched"): Limit(0, 18, 48),
+    ("cookie", "read"): Limit(0, 72, 122),
+    ("cookie", "first read"): Limit(0, 94, 144),
+    ("cookie", "write"): Limit(0, 150, 238),
+    ("cookie", "forged"): Limit(0, 59, 107),
+    ("hybrid", "untouched"): Limit(0, 18, 48),
+    ("hybrid", "read"): Limit(0, 68, 118),
+    ("hybrid", "first read"): Limit(0, 93, 143),
+    ("hybrid", "write"): Limit(2, 297, 624),
+    ("hybrid", "forged"): Limit(0, 59, 107),
+    ("db", "untouched"): Limit(0, 18, 48),
+    ("db", "read"): Limit(1, 88, 221),
+    ("db", "first read"): Limit(1, 103, 236),
+    ("db", "write"): Limit(2, 185, 464),
+    ("db", "forged"): Limit(0, 59, 107),
 }
 
 

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from django_jwtsession.backends import db, rows
+from django_jwtsession.backends import rows, writing
 from django_jwtsession.models import Session
 
 from ..conftest import ENGINES
@@ -270,7 +270,7 @@ def test_row_that_is_gone_when_the_lock_is_asked_for_is_an_update_error(
 
     def missed(*args: Any, **kwargs: Any) -> bool:
         misses.append(1)
-        if len(misses) == db._OPTIMISTIC_TRIES:
+        if len(misses) == writing._OPTIMISTIC_TRIES:
             Session.objects.all().delete()
         return False
 

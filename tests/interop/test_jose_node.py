@@ -26,11 +26,13 @@ PROFILE = json.loads((FOLDER.parents[1] / "vectors" / "profile.json").read_text(
 NOW = PROFILE["now"]
 RING = KeyRing(PROFILE["keys"], PROFILE["cookie_name"])
 SID = "Zm9ydHktdHdvLWJpdHM_LQ"
-LOGIN = Claims(SID, NOW, NOW + 3600, sub="42", auth_time=NOW + 0.125, be="abc-_9", ah="AAEC")
+LOGIN = Claims(
+    SID, NOW, NOW + 3600, NOW * 1000, sub="42", auth_time=NOW + 0.125, be="abc-_9", ah="AAEC"
+)
 SITE = {"issuer": "https://example.com", "audience": "app"}
 SCOPE = {"iss": SITE["issuer"], "aud": SITE["audience"]}
 CASES: dict[str, tuple[Claims, dict[str, str]]] = {
-    "anonymous": (Claims(SID, NOW, NOW + 3600), {}),
+    "anonymous": (Claims(SID, NOW, NOW + 3600, NOW * 1000), {}),
     "issuer and audience": (LOGIN, SITE),
     "empty data": (LOGIN._replace(d={}), {}),
     "not ASCII": (LOGIN._replace(sub="Ærø", d={"größe": "€ 漢字 🔑 \u2028"}), SITE),

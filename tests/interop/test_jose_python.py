@@ -48,10 +48,12 @@ KIDS = {
 }
 PEMS = {"ES256": EC_KEY, "Ed25519": ED_KEY, "EdDSA": ED_KEY}
 
-LOGIN = Claims(new_sid(), NOW, NOW + 3600, sub="42", auth_time=NOW + 0.125, be="abc-_9", ah="AAEC")
+LOGIN = Claims(
+    new_sid(), NOW, NOW + 3600, NOW * 1000, sub="42", auth_time=NOW + 0.125, be="abc-_9", ah="AAEC"
+)
 SITE = {"issuer": "https://example.com", "audience": "app"}
 CASES: dict[str, tuple[Claims, dict[str, str]]] = {
-    "anonymous": (Claims(new_sid(), NOW, NOW + 3600), {}),
+    "anonymous": (Claims(new_sid(), NOW, NOW + 3600, NOW * 1000), {}),
     "issuer and audience": (LOGIN, SITE),
     "empty data": (LOGIN._replace(d={}), {}),
     "not ASCII": (LOGIN._replace(sub="Ærø", d={"größe": "€ 漢字 🔑 \u2028"}), SITE),

@@ -41,7 +41,9 @@ def codec(key: str = SECRET, algorithm: str = "A256GCM") -> Codec:
 def a_login(**other: Any) -> Claims:
     """Return the claims of user 7's session of the cookie engine, a minute old."""
     now = int(time.time())
-    claims = Claims(new_sid(), now - 60, now + 3600, sub="7", auth_time=now - 60)
+    claims = Claims(
+        new_sid(), now - 60, now + 3600, 1000 * now - 60_000, sub="7", auth_time=now - 60
+    )
     return claims._replace(**other)
 
 
@@ -192,6 +194,11 @@ def bad_claims() -> dict[str, Claims]:
         "ends before it begins": login._replace(iat=now, exp=now - 1),
         "for an audience": login._replace(aud="shop"),
         "of an issuer": login._replace(iss="shop"),
+        "no epoch": login._replace(ep=None),  # type: ignore[arg-type]
+        "epoch with a fraction": login._replace(ep=1.5),  # type: ignore[arg-type]
+        "proof without a login": login._replace(sub=None, auth_time=None, pt=now),
+        "key part too short": login._replace(sk="A" * 17),
+        "text for the longest end": login._replace(mx="soon"),  # type: ignore[arg-type]
         "sid of another form": login._replace(sid="x"),
         "sub without a login": login._replace(auth_time=None),
         "time as text": login._replace(rv="soon"),  # type: ignore[arg-type]

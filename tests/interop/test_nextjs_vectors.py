@@ -17,6 +17,10 @@ from typing import Any
 
 import pytest
 
+from django_jwtsession.tokens.claims import Claims
+from django_jwtsession.tokens.codec import Codec
+from django_jwtsession.tokens.keys import ALGORITHMS, KeyRing
+from django_jwtsession.tokens.sid import new_sid
 from example_project.nextjs import demo
 
 if not os.environ.get("INTEROP"):
@@ -25,6 +29,7 @@ if not os.environ.get("INTEROP"):
 VECTORS = Path(__file__).parents[1] / "vectors"
 PROFILE = json.loads((VECTORS / "profile.json").read_text())
 HOSTILE = json.loads((VECTORS / "hostile.json").read_text())
+PLACES = ("", "sessions", "/acme")
 SECRETS = [key for key in PROFILE["keys"] if "-----BEGIN " not in key]
 
 
@@ -83,6 +88,7 @@ def environment(jwks: str, **rules: Any) -> dict[str, str]:
         "SESSION_JWKS_URL": jwks,
         "SESSION_ISSUER": rules.get("ISSUER") or "",
         "SESSION_AUDIENCE": rules.get("AUDIENCE") or "",
+        "SESSION_PLACE": rules.get("PLACE") or "",
     }
 
 
@@ -100,6 +106,18 @@ def test_reader_refuses_every_hostile_token(lib: Path, jwks: str) -> None:
             if answer is not None
         ]
     assert taken == []
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_reader_knows_places(lib: Path, jwks: str, algorithm: str) -> None:
+    """PEM keys are the same in all places, so the claim has to tell them apart."""
+    now = PROFILE["now"]
+    ring = {p: KeyRing(PROFILE["keys"], PROFILE["cookie_name"], place=p) for p in PLACES}
+    claims = Claims(new_sid(), now - 60, now + 60, now * 1000)
+    tokens = [Codec(ring[p], [algorithm], place=p).issue(claims, now) for p in PLACES]
+    for place in PLACES:
+        answers = read(lib, environment(jwks, PLACE=place), now, tokens)
+        assert [answer is not None for answer in answers] == [place == p for p in PLACES]
 
 
 def test_reader_takes_every_token_of_the_profile(lib: Path, jwks: str) -> None:

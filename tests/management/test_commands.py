@@ -24,6 +24,7 @@ from django_jwtsession.conf import get_config
 from django_jwtsession.models import Session
 from django_jwtsession.tokens.claims import Claims
 from django_jwtsession.tokens.keys import KeyRing
+from django_jwtsession.tokens.session_key import new_key_part
 from django_jwtsession.tokens.sid import new_sid
 
 from ..factories import SessionFactory
@@ -194,6 +195,7 @@ def token(**claims: Any) -> str:
         "sid": SID,
         "iat": NOW - 2 * DAY,
         "exp": NOW + 5 * DAY,
+        "ep": (NOW - DAY) * 1000 + 125,
         "sub": "7",
         "auth_time": NOW - 7200.5,
         "ah": "c2VjcmV0LWhhc2g",
@@ -223,10 +225,47 @@ def test_inspect_says_in_words_and_dates_what_a_token_says(clock: Any, capsys: A
     assert f"sid, session {SID}" in lines
     assert "iat, issued 2029-12-30 00:00:00 UTC (2 days ago)" in lines
     assert "exp, ends 2030-01-06 00:00:00 UTC (in 5 days)" in lines
+    assert "ep, epoch began 2029-12-31 00:00:00 UTC (23 hours ago)" in lines
     assert "auth_time, signed in 2029-12-31 21:59:59 UTC (2 hours ago)" in lines
     assert "sub, user 7" in lines
     assert "d, data (hidden)" in lines
     assert lines[-1].startswith("Verdict: valid ")
+
+
+def test_inspect_says_when_the_last_proof_was_and_when_older_tokens_end(
+    clock: Any, capsys: Any
+) -> None:
+    out, _ = inspect(capsys, token(pt=NOW - 60.5, mx=NOW + 14 * DAY))
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "pt, last proof 2029-12-31 23:58:59 UTC (1 minute ago)" in lines
+    assert "mx, older tokens end 2030-01-15 00:00:00 UTC (in 14 days)" in lines
+    assert "pt, last proof none" in " ".join(inspect(capsys, token(pt=0))[0].split())
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",), ("--reveal",), ("--json", "--reveal")])
+def test_inspect_never_shows_what_opens_a_session(
+    clock: Any, capsys: Any, arguments: tuple[str, ...]
+) -> None:
+    part = new_key_part()
+    out, code = inspect(capsys, *arguments, token(sk=part))
+    assert code == 0
+    assert "sk" in out
+    assert part not in out
+    out, code = inspect(capsys, *arguments, SID + part)  # a key is no token
+    assert code == 1
+    assert SID not in out
+    assert part not in out
+
+
+def test_inspect_judges_by_the_keys_of_the_place(clock: Any, capsys: Any, monkeypatch: Any) -> None:
+    """A tenant's schema has keys of its own, and the token says whose it is."""
+    plain = token()
+    there = get_config().codec_in("/acme").issue(Claims(SID, NOW, NOW + DAY, NOW * 1000), NOW)
+    monkeypatch.setattr(connection, "schema_name", "acme", raising=False)
+    out, code = inspect(capsys, there)
+    assert code == 0
+    assert "place, place /acme" in " ".join(out.split())
+    assert inspect(capsys, plain)[1] == 1
 
 
 def test_inspect_shows_data_only_when_asked(clock: Any, capsys: Any) -> None:

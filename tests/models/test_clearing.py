@@ -156,10 +156,10 @@ def site(database: Path, rows: int) -> Iterator[Any]:
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute(
             "INSERT INTO django_jwtsession_session (id, data, version, created_at, last_seen_at,"
-            " expires_at, user_agent, browser, os, device, generation)"
+            " expires_at, user_agent, browser, os, device, generation, epoch)"
             " WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?)"
             " SELECT lower(hex(randomblob(16))), x'', 1, '2026-01-01', '2026-01-01',"
-            " datetime('2026-01-01', x || ' seconds'), '', '', '', '', 0 FROM n",
+            " datetime('2026-01-01', x || ' seconds'), '', '', '', '', 0, 0 FROM n",
             [rows],
         )
 

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, router
 
 from django_jwtsession.models import Revocation
-from django_jwtsession.models.place import current_place, has_schemas
+from django_jwtsession.models.place import current_place
 from django_jwtsession.revocation import revoke_user_sessions
 from django_jwtsession.revocation.feed import get_feed
 
@@ -19,10 +19,8 @@ def tenants() -> Iterator[Any]:
     """A connection as django-tenants has it."""
     schema: Any = connection
     schema.schema_name = "public"
-    has_schemas.cache_clear()
     yield schema
     del schema.schema_name
-    has_schemas.cache_clear()
 
 
 class Elsewhere:

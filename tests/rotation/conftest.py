@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client
 
-from django_jwtsession.backends import hybrid
+from django_jwtsession.backends.process import written
 from django_jwtsession.conf import get_config
 from django_jwtsession.models import Session
 from django_jwtsession.revocation import feed
@@ -38,8 +38,7 @@ def _hybrid(settings: Any) -> Iterator[None]:
 
 def forget() -> None:
     """Be a process that has just begun."""
-    hybrid._written.clear()
-    hybrid._next_purge = 0.0
+    written.forget()
     feed.forget()
 
 

@@ -41,6 +41,7 @@ TABS = 4
 processes = st.integers(0, 2)
 rarely = st.sampled_from([False] * 7 + [True])
 any_number = st.integers(0, 99)
+proofs = st.sampled_from(["prove", "prove", "login"])
 keys = st.sampled_from([None, None, "a", "b", "c"])
 gaps = st.sampled_from([0.2, 1, 4, 16, 30, 61, 119])
 short_gaps = st.sampled_from([0.2, 1, 2, 16, 61])
@@ -74,8 +75,9 @@ class HonestBrowser(RuleBasedStateMachine):
         self.world.pass_time(61)  # the cookie of the login is trusted no longer
 
     def _begin(self, holder: Holder, process: int, prefetch: bool, key: str | None) -> Flight:
-        flight = self.world.begin(holder, self.world.processes[process], prefetch)
         self.serial += 1
+        method = "POST" if key is not None and self.serial % 2 else "GET"
+        flight = self.world.begin(holder, self.world.processes[process], method, prefetch)
         flight.key, flight.value = key, self.serial if self.serial % 4 else None
         return flight
 
@@ -93,6 +95,32 @@ class HonestBrowser(RuleBasedStateMachine):
         flight.refresh = refresh
         if read:
             self.world.read(flight)
+
+    @precondition(lambda self: len(self.world.flights) < TABS)
+    @rule(process=processes, proof=proofs, key=keys, read=st.booleans())
+    def begin_proof(self, process: int, proof: str, key: str | None, read: bool) -> None:
+        """The user gives the password again, in a request that takes its time."""
+        world = self.world
+        flight = world.begin(world.browser, world.processes[process], "POST")
+        self.serial += 1
+        flight.proof, flight.key, flight.value = proof, key, self.serial
+        if read:
+            world.read(flight)
+
+    @rule(process=processes, proof=proofs, held=rarely)
+    def prove(self, process: int, proof: str, held: bool) -> None:
+        """The same on a good line, while other tabs load."""
+        world, before = self.world, len(self.world.answers)
+        flight = world.begin(world.browser, world.processes[process], "POST")
+        flight.proof = proof
+        world.end(flight)
+        if len(world.answers) > before and not held:
+            world.deliver(before)
+
+    @rule()
+    def sign_in(self) -> None:
+        """An answer of before a proof has overtaken it: the user is asked for the password."""
+        self.world.sign_in()
 
     @precondition(lambda self: self.world.flights)
     @rule(number=any_number)
@@ -160,6 +188,7 @@ class HonestBrowser(RuleBasedStateMachine):
         """Lunch: what is in the jar stays there, and is used afterwards."""
         self.world.pass_time(seconds)
         self._hurry(self.world.browser, process, None)
+        self.world.sign_in()
 
     @rule(
         slow=processes,

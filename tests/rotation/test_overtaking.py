@@ -220,12 +220,17 @@ def test_login_while_a_rotation_is_pending_goes_on_rotating(
 ) -> None:
     clock.shift(HOUR + 1)
     browser.get()
-    old = browser.cookie
-    browser.get(act=lambda session: session.cycle_key())
+    old, epoch = browser.cookie, row().epoch
     assert browser.claims.gen == 1
+    browser.get(act=lambda session: session.cycle_key())
+    assert row().epoch > epoch
+    assert (browser.claims.ep, browser.claims.gen) == (row().epoch, 0)
+    assert (row().generation, row().next_issued_at) == (0, None)
     clock.shift(WINDOW + 1)
+    assert another(browser, old).get() == {}
     assert browser.get() == DATA
-    assert row().generation == 1
+    rotate(browser, clock)
+    assert (browser.claims.gen, row().generation) == (1, 1)
     assert another(browser, old).get() == {}
     assert browser.get() == DATA
     assert reused == []
@@ -316,3 +321,20 @@ def test_write_in_the_midst_of_a_rotation_is_kept(
     assert len(calls) > 1 or statement == "update_where"
     assert row().get_decoded() == {"a": 1, "b": 2, "c": 3}
     assert row().generation == int(pending)
+
+
+@pytest.mark.parametrize("pending", [False, True])
+def test_write_across_a_rotation_that_a_proof_has_overtaken_is_kept(
+    browser: Browser, clock: Any, pending: bool
+) -> None:
+    clock.shift(HOUR + 1)
+    if pending:
+        browser.get()
+        clock.shift(WINDOW + 1)
+    tab = another(browser)
+    tab.get(then=lambda: browser.get(act=lambda session: session.prove()), b=2)
+    assert tab.response.status_code == 200
+    assert not tab.response.cookies
+    assert row().get_decoded() == {"a": 1, "b": 2}
+    assert browser.get() == {"a": 1, "b": 2}
+    assert browser.claims.ep == row().epoch

@@ -13,6 +13,7 @@ Without DATABASE_URL a few tests run on a SQLite file. All of them need a servic
 
 Each file runs alone:
 
+    test_core_*.py          the core's promises, a table of attacks on it, row by row
     test_ending.py           logout, password change, "log out everywhere" against another process
     test_late_answers.py     requests that are under way meanwhile, and answer afterwards
     test_parallel_writes.py  20 threads x 50 writes to one session; -s shows what Django's db keeps

@@ -27,12 +27,21 @@ class Answer(NamedTuple):
         return user
 
 
-def fetch(port: int, path: str, cookie: str, parameters: dict[str, Any]) -> Answer:
-    """Visit http://127.0.0.1:<port>/<path>/ with a session cookie."""
+def fetch(
+    port: int,
+    path: str,
+    cookie: str,
+    parameters: dict[str, Any],
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """Visit http://127.0.0.1:<port>/<path>/ with a session cookie, with a body by POST."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    headers = {"Connection": "close"} | ({"Cookie": f"sessionid={cookie}"} if cookie else {})
+    sent = {"Connection": "close"} | ({"Cookie": f"sessionid={cookie}"} if cookie else {})
+    method = "GET" if body is None else "POST"
     try:
-        connection.request("GET", f"/{path}/?{urlencode(parameters)}", headers=headers)
+        url = f"/{path}/?{urlencode(parameters)}"
+        connection.request(method, url, body=body, headers=sent | (headers or {}))
         response = connection.getresponse()
         body = response.read()
     finally:
@@ -65,6 +74,12 @@ class Jar:
     def get(self, server: Any, path: str, **parameters: Any) -> Answer:
         """Visit a page and take its cookie."""
         answer: Answer = server.get(path, self.cookie, **parameters)
+        self.keep(answer)
+        return answer
+
+    def post(self, server: Any, path: str, body: bytes = b"", **parameters: Any) -> Answer:
+        """Post to a page and take its cookie."""
+        answer: Answer = server.post(path, self.cookie, body, **parameters)
         self.keep(answer)
         return answer
 

@@ -182,6 +182,14 @@ class Server:
         """Visit a page."""
         return fetch(self.port, path, cookie, parameters)
 
+    def post(self, path: str, cookie: str = "", body: bytes = b"", **parameters: Any) -> Answer:
+        """Post to a page."""
+        return fetch(self.port, path, cookie, parameters, body)
+
+    def send(self, path: str, cookie: str, headers: dict[str, str], **parameters: Any) -> Answer:
+        """Visit a page with headers."""
+        return fetch(self.port, path, cookie, parameters, headers=headers)
+
     def ready(self) -> None:
         """Wait until it answers."""
 
@@ -235,13 +243,17 @@ def serve(
     jwtsession: dict[str, Any] | None = None,
     kinds: tuple[str, ...] = ("gthread", "gthread"),
     clocks: tuple[float, ...] = (0.0, 0.0),
+    **variables: str,
 ) -> Iterator[Site]:
-    """Serve the site from a server of each of `kinds`, whose clocks are off by `clocks`."""
+    """Serve the site from a server of each of `kinds`, whose clocks are off by `clocks`.
+
+    `variables` are more of those that site/settings.py reads, such as SITE_SECRET.
+    """
     folder.mkdir(exist_ok=True)
     site = Site(database, folder, engine)
     try:
         for number, (kind, clock) in enumerate(zip(kinds, clocks, strict=False)):
-            env = site_env(database, engine, jwtsession or {}, folder, clock)
+            env = site_env(database, engine, jwtsession or {}, folder, clock) | variables
             site.servers.append(Server(kind, env, folder / f"{number}.log"))
         for server in site.servers:
             server.ready()

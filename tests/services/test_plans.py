@@ -5,7 +5,6 @@ Each operation runs on tables of ROWS rows, and the database explains what was e
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth import get_user_model
-from django.core import mail
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -24,21 +22,20 @@ from django.utils import timezone
 from benchmarks import bulk
 from django_jwtsession.admin.lists import CappedPaginator
 from django_jwtsession.backends.db import SessionStore
-from django_jwtsession.conf import get_config
 from django_jwtsession.models import Session, SessionEvent
 from django_jwtsession.models import clearing as cleanup
 from django_jwtsession.revocation import ending as revocation
+from django_jwtsession.revocation import feed as feed_module
 from django_jwtsession.revocation import (
     revoke_all_sessions,
     revoke_session,
     revoke_user_sessions,
 )
 from django_jwtsession.revocation.feed import Feed
-from django_jwtsession.tokens.claims import Claims
 from django_jwtsession.tokens.sid import new_sid
 from tests.factories import UserFactory, browser
 
-from .plans import reads_to_the_end, scans
+from .plans import Scan, reads_to_the_end, scans
 
 pytestmark = pytest.mark.django_db
 
@@ -60,7 +57,14 @@ def filled(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 @pytest.fixture
 def outside_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a site: the feed asks the database, and logins clear."""
-    monkeypatch.delattr(mail, "outbox")
+    for module in (feed_module, cleanup):
+        monkeypatch.setattr(module, "in_test_environment", lambda: False)
+
+
+def but_for_the_newest_line(found: list[Scan]) -> list[Scan]:
+    """Leave out the look for the feed's newest line, which clearing keeps: one step of the key."""
+    newest = "ORDER BY 1 DESC LIMIT 1"
+    return [scan for scan in found if not (scan.limited and scan.sql.endswith(newest))]
 
 
 def living() -> Any:
@@ -73,9 +77,7 @@ def living() -> Any:
 
 @pytest.fixture
 def token() -> str:
-    now = time.time()
-    claims = Claims(living().sid, int(now), int(now) + 3600)
-    return get_config().codec.issue(claims, now)
+    return bulk.token_of(living().pk)
 
 
 def write(session: SessionStore) -> None:
@@ -88,9 +90,9 @@ def touch(session: SessionStore) -> None:
     session.touch()
 
 
-def is_revoked(session: SessionStore) -> None:
+def is_over(session: SessionStore) -> None:
     session.get("cart")
-    assert not session.is_revoked()
+    assert session.is_over()  # with its row there: the users of the bulk have other passwords
 
 
 def refresh(session: SessionStore) -> None:
@@ -107,7 +109,7 @@ def refresh(session: SessionStore) -> None:
         refresh,
         SessionStore.cycle_key,
         SessionStore.delete,
-        is_revoked,
+        is_over,
         SessionStore.revalidate,
     ],
 )
@@ -157,7 +159,7 @@ def test_login_reads_no_table_to_its_end(
     user = UserFactory(username="grace")
     browser(user), browser(user)
     monkeypatch.setattr(cleanup, "_next_at_login", 0.0)
-    assert scans(lambda: browser(user)) == []
+    assert but_for_the_newest_line(scans(lambda: browser(user))) == []
 
 
 # --- ending and clearing --------------------------------------------------------------------------
@@ -187,7 +189,7 @@ def test_ending_all_walks_the_key_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_clearing_walks_the_index_of_ends(engine: str) -> None:
     later = timezone.now() + timedelta(days=1)
     with time_machine.travel(later):
-        assert scans(partial(call_command, "clearsessions")) == []
+        assert but_for_the_newest_line(scans(partial(call_command, "clearsessions"))) == []
 
 
 # --- the feed -------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def codec(*algorithms: str, **rules: Any) -> Codec:
 
 def a_session(**claims: Any) -> Claims:
     """Return the claims of a session that began at NOW."""
-    return Claims(new_sid(), NOW, NOW + 3600)._replace(**claims)
+    return Claims(new_sid(), NOW, NOW + 3600, NOW * 1000)._replace(**claims)
 
 
 def a_login(**claims: Any) -> Claims:

@@ -83,6 +83,6 @@ def test_claims_of_others_are_ignored_null_or_not() -> None:
 
 def test_payload_leaves_out_what_is_not_set() -> None:
     claims = a_login(gen=0, d={})
-    names = ["sid", "iat", "exp", "sub", "auth_time", "be", "ah", "gen", "d"]
+    names = ["sid", "iat", "exp", "ep", "sub", "auth_time", "be", "ah", "gen", "d"]
     assert list(payload(claims)) == names
     assert validate(payload(claims), NOW) == claims

@@ -16,8 +16,9 @@ from django_jwtsession.tokens.claims import Claims
 from django_jwtsession.tokens.codec import MAX_LENGTH, Codec
 from django_jwtsession.tokens.keys import ALGORITHMS, ED25519, WEEK, KeyRing
 from tests.conftest import NOW
+from tests.vectors.jose import pem
 
-from .conftest import RING, SECRET, a_login, a_session, codec
+from .conftest import EC_KEY, ED_KEY, RING, SECRET, a_login, a_session, codec
 
 
 def refusal(reader: Codec, token: str, now: float = NOW) -> Reason:
@@ -187,7 +188,8 @@ def test_what_no_reader_would_take_is_not_issued(algorithm: str, data: Any) -> N
 def test_issuer_and_audience_are_put_in_and_asked_for(algorithm: str) -> None:
     ours = codec(algorithm, issuer="https://example.com", audience="app")
     token = ours.issue(a_session(), NOW)
-    assert ours.read(token, NOW)[4:6] == ("https://example.com", "app")
+    read = ours.read(token, NOW)
+    assert (read.iss, read.aud) == ("https://example.com", "app")
     assert refusal(codec(algorithm, issuer="x", audience="app"), token) == Reason.ISSUER
     for other in (None, "x"):
         strict = codec(algorithm, issuer="https://example.com", audience=other)
@@ -213,3 +215,22 @@ def test_leeway_is_a_quarter_of_a_minute(after: float, reason: str | None) -> No
 def test_secret_alone_cannot_issue_public_signatures(alg: str) -> None:
     with pytest.raises(BadKey, match=f"none of the keys can issue {alg}"):
         Codec(KeyRing([SECRET], "sessionid"), [alg])
+
+
+@pytest.mark.parametrize("place", ["", "sessions", "/acme"])
+def test_token_opens_in_its_own_place_alone(algorithm: str, place: str) -> None:
+    """With PEM keys, which are the same in all places, the claim tells them apart."""
+    keys = [SECRET, pem(EC_KEY), pem(ED_KEY)]
+    token = Codec(KeyRing(keys, "sessionid", place=place), [algorithm], place=place).issue(
+        a_login(), NOW
+    )
+    for other in ("", "sessions", "/acme", "/ACME"):
+        reader = Codec(KeyRing(keys, "sessionid", place=other), [algorithm], place=other)
+        for _ in range(2):
+            if other == place:
+                assert reader.read(token, NOW).sub == "42"
+                continue
+            with pytest.raises(BadToken) as refused:
+                reader.read(token, NOW)
+            derived = algorithm in ("A256GCM", "HS256")
+            assert refused.value.reason == ("unknown_key" if derived else "audience")

@@ -151,8 +151,9 @@ def test_visitor_stays_logged_in_while_the_site_moves(
     keys = [OLD, OLD_PEM, ED_PEM]
     settings.JWTSESSION = site(keys, old)
     client.force_login(user)
-    headers = [cookie(client).split(".")[0]]
-    for algorithms in ([old, new], [new, old], [new]):
+    headers = []
+    # With the first answer the cookie is a token: the client had set the session's key.
+    for algorithms in ([old], [old, new], [new, old], [new]):
         settings.JWTSESSION = site(keys, *algorithms)
         response = visit(lambda request: str(request.user.pk))
         assert response.content.decode() == str(user.pk)

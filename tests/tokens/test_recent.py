@@ -130,7 +130,7 @@ def test_other_processes_read_the_same(data: dict[str, Any], logged_in: bool) ->
     session.save()
     here = get_config().codec
     elsewhere = type(get_config())().codec
-    token, now = session.session_key, time.time()
+    token, now = session.token, time.time()
     kept = here._recent.get(token)
     assert kept is not None
     assert same(kept, elsewhere.read(token, now))
@@ -141,9 +141,9 @@ def test_other_processes_read_the_same_issuer_and_audience(settings: Any) -> Non
     session = SessionStore()
     session["x"] = 1
     session.save()
-    kept = get_config().codec._recent.get(session.session_key)
+    kept = get_config().codec._recent.get(session.token)
     elsewhere = type(get_config())(issuer="https://a.example", audience="b").codec
-    assert kept == elsewhere.read(session.session_key, time.time())
+    assert kept == elsewhere.read(session.token, time.time())
 
 
 def same(one: Any, other: Any) -> bool:

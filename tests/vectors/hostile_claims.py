@@ -25,6 +25,10 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "auth_time": _TIMES,
     "be": ("", "A" * 5, "A" * 7, "A=AAAA", "é" * 6, *_TEXTS),
     "ah": ("", "AA==", "A A", "é", *_TEXTS),
+    "ep": _NUMBERS,
+    "pt": _TIMES,
+    "sk": ("", "A" * 17, "A" * 19, "A" * 17 + "=", "A" * 17 + "é", *_TEXTS),
+    "mx": _TIMES,
     "rv": _TIMES,
     "gen": _NUMBERS,
     "ver": _NUMBERS,
@@ -37,11 +41,14 @@ def payload_cases() -> Iterator[PayloadCase]:
     for name, values in WRONG.items():
         for value in values:
             yield f"{name} is {str(value)[:30]!r}", "claims", compact(LOGIN | {name: value})
-    for name in ("sid", "iat", "exp"):
+    for name in ("sid", "iat", "exp", "ep"):
         yield f"no {name}", "claims", compact({k: v for k, v in LOGIN.items() if k != name})
     yield "no claims", "claims", b"{}"
     yield "sub without auth_time", "claims", compact(ANONYMOUS | {"sub": "42"})
     yield "auth_time without sub", "claims", compact(ANONYMOUS | {"auth_time": NOW})
+    yield "pt without auth_time", "claims", compact(ANONYMOUS | {"pt": NOW})
+    for place in ("tenant", 1, True, [], {}, None):
+        yield f"place is {place!r}", "audience", compact(LOGIN | {"place": place})
     yield from _times()
     yield from _json()
 

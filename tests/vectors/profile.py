@@ -14,6 +14,7 @@ from .site import (
     OLD_SECRET,
     SALT,
     SECRET,
+    SID,
     WEEK,
     seal,
     settings,
@@ -41,9 +42,18 @@ def payloads() -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
         "4 KB of data": (LOGIN | {"d": {"x": "0123456789abcdef" * 256}}, {}),
         "a copy of a row": (LOGIN | {"rv": NOW + 60, "gen": 3, "ver": 17, "d": {"x": 1}}, {}),
         "a copy left out": (LOGIN | {"rv": NOW + 60, "gen": 0, "ver": 2**53 - 1, "big": 1}, {}),
+        "a proof after the login": (ANONYMOUS | _login(pt=NOW - 50.5), {}),
+        "a login without proof": (ANONYMOUS | _login(pt=0), {}),
+        "an older token ends later": (LOGIN | {"mx": NOW + 1209600, "d": {"x": 1}}, {}),
         "not before": (LOGIN | {"nbf": NOW - 100}, {}),
         "a claim of others": (LOGIN | {"jti": "1", "https://example.com/x": [1]}, {}),
     }
+
+
+def _login(**proof: float) -> dict[str, Any]:
+    """Return the claims of a login, the proof where the issuer puts it."""
+    names = ("sub", "auth_time", *proof, "be", "ah")
+    return {name: (LOGIN | proof)[name] for name in names}
 
 
 def profile() -> dict[str, Any]:
@@ -54,6 +64,13 @@ def profile() -> dict[str, Any]:
                 {"name": name, "alg": alg, "claims": claims, "token": seal(alg, compact(claims))}
                 | expect
             )
+    key = {"sk": SID[:18]}
+    for name, claims in (
+        ("the name of a row", ANONYMOUS | key),
+        ("a copy of a row, with its key", LOGIN | key | {"rv": NOW + 60, "gen": 0, "ver": 1}),
+    ):
+        token = seal("A256GCM", compact(claims))
+        tokens.append({"name": name, "alg": "A256GCM", "claims": claims, "token": token})
     claims = LOGIN | {"d": {"x": "the same again; " * 40}}
     zipped = seal("A256GCM", deflate(compact(claims)), zip="DEF")
     tokens.append({"name": "compressed", "alg": "A256GCM", "claims": claims, "token": zipped})

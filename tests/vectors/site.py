@@ -17,7 +17,12 @@ EC_KEY = ec.derive_private_key(0xD1CE_0F_5E55_1042, ec.SECP256R1())
 ED_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 SID = "Zm9ydHktdHdvLWJpdHM_LQ"
-ANONYMOUS: dict[str, Any] = {"sid": SID, "iat": NOW - 100, "exp": NOW + 604700}
+ANONYMOUS: dict[str, Any] = {
+    "sid": SID,
+    "iat": NOW - 100,
+    "exp": NOW + 604700,
+    "ep": (NOW - 100) * 1000 + 7,
+}
 LOGIN: dict[str, Any] = ANONYMOUS | {
     "sub": "42",
     "auth_time": NOW - 100.25,

@@ -13,23 +13,31 @@ from django.core.management.base import CommandError
 
 from ...conf import Config, get_config
 from ...exceptions import BadToken, Reason
+from ...models.place import current_place
 from ...tokens import base64url, strict_json
 from ...tokens.codec import MAX_LENGTH
 
-_TIMES = ("iat", "exp", "nbf", "auth_time", "rv")
+_TIMES = ("iat", "exp", "ep", "nbf", "auth_time", "pt", "mx", "rv")
 # Session data, and what Django compares logins with.
 _HIDDEN = ("d", "ah")
+# With the sid it is a key that opens the session: never shown.
+_SECRET = ("sk",)
 _WORDS = {
     "sid": "session",
     "iat": "issued",
     "exp": "ends",
+    "ep": "epoch began",
     "nbf": "not before",
     "iss": "issuer",
     "aud": "audience",
+    "place": "place",
     "sub": "user",
     "auth_time": "signed in",
+    "pt": "last proof",
     "be": "login backend",
     "ah": "login hash",
+    "sk": "random part of the key",
+    "mx": "older tokens end",
     "rv": "copy trusted until",
     "gen": "generation",
     "ver": "row version",
@@ -47,7 +55,7 @@ _VERDICTS = {
     Reason.COMPRESSION: "its compressed part cannot be read",
     Reason.CLAIMS: "a claim is missing or of the wrong form",
     Reason.ISSUER: 'issued by another issuer than JWTSESSION["ISSUER"]',
-    Reason.AUDIENCE: 'made for another audience than JWTSESSION["AUDIENCE"]',
+    Reason.AUDIENCE: 'made for another audience than JWTSESSION["AUDIENCE"], or for another place',
     Reason.NOT_YET_VALID: "not valid yet; compare the clocks",
     Reason.EXPIRED: "expired",
     Reason.REVOKED: "its session was ended",
@@ -98,11 +106,14 @@ class Report:
     def _value(self, name: str, value: Any) -> Any:
         if name not in _TIMES or type(value) not in (int, float):
             return value
+        if name == "pt" and value == 0:
+            return "none"
+        seconds = value / 1000 if name == "ep" else value
         try:
-            date = datetime.fromtimestamp(value, UTC)
+            date = datetime.fromtimestamp(seconds, UTC)
         except (ValueError, OverflowError, OSError):
             return value
-        return f"{date:%Y-%m-%d %H:%M:%S} UTC ({_distance(value - self.now)})"
+        return f"{date:%Y-%m-%d %H:%M:%S} UTC ({_distance(seconds - self.now)})"
 
 
 def inspect(token: str, *, reveal: bool) -> Report:
@@ -113,7 +124,7 @@ def inspect(token: str, *, reveal: bool) -> Report:
     now = time.time()
     try:
         config = get_config()
-        codec = config.codec
+        codec = config.codec_in(current_place())
     except ImproperlyConfigured as error:
         raise CommandError(str(error), returncode=2) from None
     claims = reason = None
@@ -139,8 +150,10 @@ def _header(token: str) -> dict[str, Any] | None:
 
 def _shown(payload: dict[str, Any], reveal: bool, config: Config) -> dict[str, Any]:
     """Return the claims with session data hidden, or with `reveal` decoded."""
+    hidden = _SECRET if reveal else (*_SECRET, *_HIDDEN)
+    payload = {name: "(hidden)" if name in hidden else v for name, v in payload.items()}
     if not reveal:
-        return {name: "(hidden)" if name in _HIDDEN else v for name, v in payload.items()}
+        return payload
     data = payload.get("d")
     if isinstance(data, str):
         try:

@@ -7,6 +7,8 @@ export interface Claims {
   sid: string;
   iat: number;
   exp: number;
+  /** When the session's epoch began, in milliseconds: a new login or proof begins one. */
+  ep: number;
   sub?: string;
   auth_time?: number;
   rv?: number;
@@ -58,11 +60,14 @@ const FORMS: Record<string, Form> = {
 /** Return the claims of an authentic payload, null unless all of them are good; `now` in seconds. */
 export function validate({ values, whole }: Members, now: number): Claims | null {
   const has = (name: string) => Object.hasOwn(values, name);
-  const { issuer, audience } = getConfig();
+  const { issuer, audience, place } = getConfig();
   const good =
-    ["sid", "iat", "exp"].every(has) &&
+    ["sid", "iat", "exp", "ep"].every(has) &&
     Object.entries(FORMS).every(([name, form]) => !has(name) || form(values[name], whole.get(name))) &&
     has("sub") === has("auth_time") &&
+    (has("auth_time") || !has("pt")) &&
+    // Sites of one Django (tenants, databases) may share public keys.
+    (has("place") ? values.place : "") === place &&
     // An issuer or audience that was not asked for means somebody else (RFC 7519 4.1.3).
     values.iss === issuer &&
     isFor(values.aud, audience) &&

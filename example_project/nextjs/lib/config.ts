@@ -13,6 +13,8 @@ export interface Config {
   cookieName: string;
   issuer: string | undefined;
   audience: string | undefined;
+  /** Which of Django's places this is for; "" where it has one alone. */
+  place: string;
   /** How this server reaches Django, past any proxy. */
   sessionUrl: URL;
   jwksUrl: URL;
@@ -42,6 +44,7 @@ function read(env: NodeJS.ProcessEnv): Config {
     cookieName: env.SESSION_COOKIE_NAME || "sessionid",
     issuer: env.SESSION_ISSUER || undefined,
     audience: env.SESSION_AUDIENCE || undefined,
+    place: env.SESSION_PLACE || "",
     sessionUrl: new URL(env.DJANGO_SESSION_PATH || "/session/", django),
     jwksUrl: new URL(env.SESSION_JWKS_URL || "/.well-known/jwks.json", django),
     loginPath: env.DJANGO_LOGIN_PATH || "/login",

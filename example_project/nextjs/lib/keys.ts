@@ -66,9 +66,10 @@ function subkey(secret: CryptoKey, fingerprint: string, name: string): Promise<U
   return key;
 }
 
-/** HKDF-SHA256 as the token profile says: the cookie's name is the salt. */
+/** HKDF-SHA256 as the token profile says: the cookie's name is the salt, with the place. */
 async function derive(secret: CryptoKey, name: string): Promise<Uint8Array> {
-  const salt = encoder.encode(getConfig().cookieName);
+  const { cookieName, place } = getConfig();
+  const salt = encoder.encode(place ? `${cookieName}/${place}` : cookieName);
   const info = encoder.encode(`django_jwtsession/1/${name}`);
   const parameters = { name: "HKDF", hash: "SHA-256", salt, info };
   return new Uint8Array(await crypto.subtle.deriveBits(parameters, secret, 256));

@@ -2,6 +2,8 @@
 
 SITE_DATABASE: URL. SITE_ENGINE: dotted path of the session engine. SITE_JWTSESSION: JSON.
 SITE_GATES: a folder, see views.wait_at(). SITE_CLOCK, SITE_SETTLE: see oddities.py.
+SITE_SECRET, SITE_FALLBACK: SECRET_KEY and its fallback. SITE_AGE: seconds. SITE_TENANTS: "1" where
+a header names the schema, see tenants.py. SITE_TZ: "0" switches USE_TZ off.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from tests.settings import (  # noqa: F401
     DEFAULT_AUTO_FIELD,
     PASSWORD_HASHERS,
     SECRET_KEY,
-    USE_TZ,
     _database,
 )
 
@@ -32,6 +33,13 @@ else:
     # A login's thread keeps its connection: most of a short request would be connecting.
     DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
+SECRET_KEY = os.environ.get("SITE_SECRET", SECRET_KEY)
+SECRET_KEY_FALLBACKS = [key for key in [os.environ.get("SITE_FALLBACK")] if key]
+USE_TZ = os.environ.get("SITE_TZ") != "0"
+TIME_ZONE = "UTC" if USE_TZ else "Europe/Berlin"
+SESSION_COOKIE_AGE = int(os.environ.get("SITE_AGE", 14 * 86400))
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"  # as staging servers have it
+LOGIN_URL = "/log_in/"
 if _redis := os.environ.get("REDIS_URL"):
     CACHES = {
         "default": {
@@ -51,6 +59,8 @@ MIDDLEWARE = [
     "django_jwtsession.middleware.SessionMiddleware",
     "django_jwtsession.middleware.AuthenticationMiddleware",
 ]
+if os.environ.get("SITE_TENANTS") == "1":
+    MIDDLEWARE.insert(0, "tests.services.site.tenants.middleware")
 ROOT_URLCONF = "tests.services.site.urls"
 SESSION_ENGINE = os.environ["SITE_ENGINE"]
 JWTSESSION = json.loads(os.environ.get("SITE_JWTSESSION", "{}"))

@@ -1,6 +1,6 @@
 """One page for each view."""
 
-from django.urls import path
+from django.urls import include, path
 
 from . import views
 
@@ -24,5 +24,18 @@ urlpatterns = [
         views.end_all,
         views.end_rows,
         views.is_ended,
+        views.prove,
+        views.end_others,
+        views.fresh,
+        views.try_code,
+        views.redeem,
+        views.stream,
+        views.key,
+        views.open_key,
+        views.expire_in,
+        views.set_password,
+        views.deactivate,
+        views.end_all_and_fail,
+        views.mail,
     )
-]
+] + [path("pages/", include("django_jwtsession.urls"))]

@@ -8,14 +8,18 @@ from __future__ import annotations
 import os
 import time
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import login, logout, update_session_auth_hash
 from django.contrib.auth.models import User
+from django.core.mail import send_mail
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 
+from django_jwtsession.decorators import fresh_login
 from django_jwtsession.models import Session
 from django_jwtsession.revocation import revoke_session, revoke_user_sessions
 
@@ -162,8 +166,103 @@ def is_ended(request: HttpRequest) -> dict[str, Any]:
     """Ask while the request goes on, as a page that streams does."""
     request.session.get("")
     began = time.monotonic()
-    while not request.session.is_revoked():
+    while not request.session.is_over():
         if time.monotonic() - began > 10:
             return {"after": None}
         time.sleep(0.05)
     return {"after": time.monotonic() - began}
+
+
+@page
+def prove(request: HttpRequest) -> None:
+    """The visitor has given the password once more."""
+    user: Any = request.user
+    assert user.is_authenticated
+    login(request, user)
+
+
+@page
+def end_others(request: HttpRequest) -> None:
+    """As the page "End all other sessions" does, but for the password."""
+    user: Any = request.user
+    revoke_user_sessions(user, keep=request.session)
+    request.session.cycle_key()
+
+
+@fresh_login(max_age=2)
+@page
+def fresh(request: HttpRequest) -> None:
+    """For logins, or proofs, that are two seconds old at most."""
+
+
+@page
+def try_code(request: HttpRequest) -> dict[str, Any]:
+    """Try a code: three tries a session."""
+    tries = request.session.get("tries", 0)
+    if tries >= 3:
+        return {"allowed": False}
+    request.session["tries"] = tries + 1
+    return {"allowed": True}
+
+
+@page
+def redeem(request: HttpRequest) -> dict[str, Any]:
+    return {"redeemed": request.session.pop("code", None) is not None}
+
+
+@page
+def stream(request: HttpRequest) -> dict[str, Any]:
+    """Ask what a page that streams asks, until the answer is yes; 6 s at most."""
+    request.session.get("")
+    began = time.monotonic()
+    while not request.session.is_over():
+        if time.monotonic() - began > 6:
+            return {"after": None}
+        time.sleep(0.1)
+    return {"after": time.monotonic() - began}
+
+
+@page
+def key(request: HttpRequest) -> dict[str, Any]:
+    request.session.get("")
+    return {"key": request.session.session_key}
+
+
+@page
+def open_key(request: HttpRequest, key: str) -> dict[str, Any]:
+    """What a neighbour finds who has stored a key."""
+    found = dict(import_module(settings.SESSION_ENGINE).SessionStore(key).items())
+    return {"data": {name: value for name, value in found.items() if not name.startswith("_")}}
+
+
+@page
+def expire_in(request: HttpRequest, seconds: str) -> None:
+    request.session.set_expiry(int(seconds))
+
+
+@page
+def set_password(request: HttpRequest, user: str) -> None:
+    """As staff do it."""
+    found = User.objects.get(pk=user)
+    found.set_password("by staff")
+    found.save()
+
+
+@page
+def deactivate(request: HttpRequest, user: str) -> None:
+    found = User.objects.get(pk=user)
+    found.is_active = False
+    found.save()
+
+
+@page
+def end_all_and_fail(request: HttpRequest, user: str) -> None:
+    """As under ATOMIC_REQUESTS: all that this page has written is rolled back."""
+    with transaction.atomic():
+        revoke_user_sessions(User.objects.get(pk=user))
+        raise RuntimeError("an error after the end")
+
+
+@page
+def mail(request: HttpRequest) -> None:
+    send_mail("subject", "text", "site@example.com", ["ada@example.com"])

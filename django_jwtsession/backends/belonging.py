@@ -1,0 +1,86 @@
+"""Whose session it is: login and proof follow the user in its data; and how it is ended."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.contrib.auth import SESSION_KEY
+
+from . import data as session_data
+from .flows import Flow, run
+from .knowledge import Ended, Identity
+from .opening import Opening
+
+
+class Belonging(Opening):
+    """The part of TokenSession that knows whose session it is, and ends it."""
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def _settle_auth(self, data: dict[str, Any], now: float) -> None:
+        """Let the times follow the user in `data`: none, the same as before, or a new one.
+
+        A login that only stores the user's id, as shims and tests do, is no proof.
+        """
+        who, user = self._identity(), session_data.user_of(data)
+        after: dict[str, Any]
+        if data.get(SESSION_KEY) is None:
+            after = {"user": None, "auth_time": None, "proved_at": None}
+        elif who.auth_time is None or user != who.user:
+            at = self._login_time(now, user)
+            after = {"user": user, "auth_time": at, "proved_at": at if self._is_login else None}
+            after["login_epoch"] = who.epoch
+        else:
+            return
+        self.identity = who.but(**after)
+
+    def _identity(self) -> Identity:
+        assert self.identity is not None
+        return self.identity
+
+    def _login_time(self, now: float, user: str | None) -> float:
+        """Return the `auth_time` of a login at `now`: none that counts as ended already.
+
+        Servers' clocks differ; the one that ended the user's sessions may be ahead.
+        """
+        return max(round(now, 3), self._feed.ended_before(str(user)))
+
+    def _logging_in(self) -> Flow[None]:
+        """Move the times to now, under an epoch of this request's own."""
+        yield
+        self._feed.refresh(0.0)
+        data = self._get_session()
+        if self.identity is None and not self._take_up(data):
+            run(self._creating())
+        before, user = self._identity(), session_data.user_of(data)
+        is_again = before.user == user and before.auth_time is not None and not self._began_epoch
+        if not self._began_epoch:
+            run(self._beginning_epoch(is_soft=is_again))
+        who = self._identity()
+        at = self._login_time(time.time(), user)
+        # Who logs in again goes on with this login: a logout by a cookie from before ends it.
+        login_epoch = before.login_epoch if is_again else who.epoch
+        self.identity = who.but(user=user, auth_time=at, proved_at=at, login_epoch=login_epoch)
+
+    def _take_up(self, data: dict[str, Any]) -> bool:
+        """Go on with the session of `_earlier`, where it is one of the user who logs in now."""
+        return False
+
+    # --- ending ----------------------------------------------------------------------------------
+
+    def _flushing(self) -> Flow[None]:
+        if self.identity is None and self._given is not None:
+            # Not loaded: it is ended as what came names it.
+            yield
+        elif self.identity is not None or self._earlier is not None:
+            yield
+        # Who asks for the end of a session that had ended already wants its cookie to go as well.
+        goes = self._ends_own() or self.ended is Ended.REFUSED
+        self.clear()
+        self._be_nobody(Ended.HERE if goes else None)
+        self._earlier = None
+
+    def _ends_own(self) -> bool:
+        """End the session of this request, if it was let in; tell whether it was."""
+        raise NotImplementedError

@@ -1,0 +1,144 @@
+"""How long a session lives, and what is due of it: the half of a session that knows the clock."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from ..devices.places import sightings
+from . import policy
+from .belonging import Belonging
+from .flows import Flow, arun, run
+from .options import get_options
+
+
+class Expiry(Belonging):
+    """The part of TokenSession that is about time; ages are seconds, times Unix times.
+
+    `passive` says that the visitor did nothing: what is stored extends nothing.
+    """
+
+    passive = False
+
+    @property
+    def expires_at(self) -> float | None:
+        """Unix time at which this session ends if it is not used again.
+
+        None where that is not known without a query: for one that was never saved, and inside the
+        window of the hybrid engine, until revalidate() reads the row.
+        """
+        self._get_session()
+        return self._expires_at or None
+
+    @property
+    def trusted_until(self) -> float | None:
+        """Unix time until which the copy in the cookie may be trusted; None without such a copy."""
+        self._get_session()
+        return self._claims.rv if self._claims is not None else None
+
+    def get_session_cookie_age(self) -> int:
+        return get_options().age
+
+    def get_expiry_age(self, **kwargs: Any) -> int:
+        # As Django's, which reads the data more than once and knows three types of expiry.
+        if not kwargs and "_session_expiry" not in self._get_session():
+            return self.get_session_cookie_age()
+        return super().get_expiry_age(**kwargs)
+
+    def cookie_max_age(self) -> int | None:
+        """Return the seconds for which the browser keeps the cookie, None for until it closes."""
+        if self.get_expire_at_browser_close():
+            return None
+        age = math.ceil(self.get_expiry_age())  # set_expiry() takes a float
+        end = self._absolute_end()
+        return age if end is None else min(age, math.ceil(end - time.time()))
+
+    def _absolute_end(self) -> float | None:
+        who = self.identity
+        return policy.absolute_end(who.auth_time if who else None, self.config.absolute_age)
+
+    def _idle_end(self, now: float) -> float:
+        end = policy.idle_end(now, self.get_expiry_age(), self._absolute_end())
+        if not self.passive or not self._expires_at or self._began_epoch:
+            return end
+        return min(end, self._expires_at)
+
+    # --- what is due ------------------------------------------------------------------------------
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether the response to a request that only read the session needs anything."""
+        return self.refresh_due(now) or self.reissue_due(now) or self.touch_due(now)
+
+    def refresh_due(self, now: float) -> bool:
+        """Tell whether the response should extend this loaded session."""
+        if self.identity is None:
+            return False
+        age = self.get_expiry_age()
+        if self._expires_at - now > age / 2:  # as in nearly every request
+            return False
+        return policy.refresh_due(now, self._expires_at, age, self._absolute_end())
+
+    def reissue_due(self, now: float) -> bool:
+        """Tell whether the browser should get a new cookie for a session that did not change."""
+        if self.cookie_due:
+            return True
+        return self._claims is not None and not self._is_token_current(now)
+
+    def _is_token_current(self, now: float) -> bool:
+        return self._token is not None and self._codec.is_current(self._token, now)
+
+    def touch_due(self, now: float) -> bool:
+        """Tell whether the store should note that the session was seen."""
+        return False
+
+    def is_elsewhere(self) -> bool:
+        """Tell whether a logged-in user's session, as loaded, is used where it was not before.
+
+        As far as this process knows: see devices/places.py.
+        """
+        who = self.identity
+        if who is None or who.auth_time is None or self.environ is None:
+            return False
+        return sightings.is_new(who.sid, self.environ, self.config)
+
+    # --- carrying it out --------------------------------------------------------------------------
+
+    def refresh(self) -> bool:
+        """Extend the session to its full idle age now, as far as its absolute end allows.
+
+        Returns whether anything was extended: False for a session that was never saved, that has
+        ended, or that has a fixed end (`set_expiry(datetime)`).
+        """
+        self._get_session()
+        return run(self._refreshing())
+
+    async def arefresh(self) -> bool:
+        """See refresh()."""
+        await self._aget_session()
+        return await arun(self._refreshing())
+
+    def _refreshing(self) -> Flow[bool]:
+        now = time.time()
+        if self.identity is None or not (yield from self._freshening(now)):
+            return False
+        if self._idle_end(now) <= self._expires_at + min(1.0, self.get_expiry_age() / 4):
+            return False
+        extended = yield from self._extending(now)
+        self.cookie_due = self.cookie_due or extended
+        return extended
+
+    def reissue(self) -> bool:
+        """Make the token one of today for the session as it is; False if no cookie may go out."""
+        return run(self._reissuing())
+
+    async def areissue(self) -> bool:
+        """See reissue()."""
+        return await arun(self._reissuing())
+
+    def _reissuing(self) -> Flow[bool]:
+        now = time.time()
+        if not (yield from self._freshening(now)):
+            return False
+        self._issue(now)
+        return True

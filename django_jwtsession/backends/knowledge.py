@@ -1,0 +1,156 @@
+"""What a session object knows of itself, in a few frozen values. No I/O."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from ..tokens.claims import Claims
+from .rotation import Earlier
+
+if TYPE_CHECKING:
+    from .rows import Row
+
+# Key part, time of login, of the last proof, of the last save, epoch of the login, whether the
+# epoch began softly, length of the user's id.
+_HEAD = struct.Struct(">18sdddq?H")
+_NEVER = float("nan")
+
+
+class Data(dict[str, Any]):
+    """Session data; its `repr` shows none: tracebacks go to error trackers."""
+
+    def __repr__(self) -> str:
+        return f"<session data of {len(self)} keys>"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose session this is, and in which epoch; times are Unix times.
+
+    `user` is the user's id as text, None for an anonymous session. `part` is the random part of
+    the session key, None where the token does not say it (and with the engine `cookie`, which has
+    none). `login_epoch` is the epoch that the login began: a token
+    of it or a later one is of this login.
+    """
+
+    sid: str
+    epoch: int
+    part: str | None = field(default=None, repr=False)
+    auth_time: float | None = None
+    proved_at: float | None = None
+    login_epoch: int = 0
+    user: str | None = field(default=None, repr=False)
+
+    def but(self, **changes: Any) -> Identity:
+        """Return this identity with some values changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a row holds under its seal."""
+
+    identity: Identity
+    saved_at: float
+    # Whether requests that bring the epoch before may still read for a moment: after a proof of
+    # identity, not after a login or a new password.
+    is_soft: bool
+    payload: bytes = field(repr=False)
+    is_newest: bool = True
+
+    def pack(self) -> bytes:
+        """Return the content as one string of bytes."""
+        who = self.identity
+        assert who.part is not None
+        auth_time, proved_at = (
+            _NEVER if at is None else at for at in (who.auth_time, who.proved_at)
+        )
+        user = (who.user or "").encode()
+        head = _HEAD.pack(
+            who.part.encode(),
+            auth_time,
+            proved_at,
+            self.saved_at,
+            who.login_epoch,
+            self.is_soft,
+            len(user),
+        )
+        return head + user + self.payload
+
+    @classmethod
+    def unpack(cls, sid: str, epoch: int, packed: bytes, is_newest: bool) -> Content:
+        """Return the content that was packed."""
+        part, auth_time, proved_at, saved_at, login_epoch, is_soft, length = _HEAD.unpack_from(
+            packed
+        )
+        end = _HEAD.size + length
+        who = Identity(
+            sid,
+            epoch,
+            part.decode(),
+            _known(auth_time),
+            _known(proved_at),
+            login_epoch,
+            packed[_HEAD.size : end].decode() or None,
+        )
+        return cls(who, saved_at, is_soft, packed[end:], is_newest)
+
+
+def _known(at: float) -> float | None:
+    return None if at != at else at
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The data came from the token's copy of the row, which is good until then."""
+
+    claims: Claims
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The data came from the row, read (or written) at that time."""
+
+    row: Row
+    content: Content
+    at: float
+
+
+Known = Copy | Read | None
+
+
+class Ended(Enum):
+    """Whether, and how, the session that the request came with has ended."""
+
+    NOT = "it goes on, or there was none"
+    HERE = "this request has ended it"
+    NO_TOKEN = "what came is no token at all"  # noqa: S105
+    REFUSED = "its token opens nothing; the browser may have a newer one"
+    JUST_PASSED = "its epoch passed a moment ago: the newer cookie is on its way"
+    PASSED = "its epoch has passed; this request may go on, the cookie is another one's"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What rotation changes in the row once the view is over.
+
+    `column` takes the time of it; `confirms` tells whether the next generation has arrived.
+    """
+
+    column: str
+    confirms: bool
+
+
+# What a token of an earlier epoch comes to.
+EARLIER = {
+    Earlier.READS: Ended.PASSED,
+    Earlier.NOTHING: Ended.JUST_PASSED,
+    Earlier.VISITOR: Ended.REFUSED,
+}
+# No cookie of such a request may reach the browser.
+SETS_NO_COOKIE = frozenset({Ended.JUST_PASSED, Ended.PASSED})
+DELETES_COOKIE = frozenset({Ended.HERE, Ended.NO_TOKEN})

@@ -1,0 +1,69 @@
+"""What a process remembers of the sessions that it served, in bounded memory."""
+
+from __future__ import annotations
+
+import time
+
+
+class Written:
+    """The versions of rows that this process wrote, while an older copy could still be trusted.
+
+    Between processes a copy can be REVALIDATE_AFTER seconds behind; a process trusts none that is
+    older than what it wrote itself.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Be as a process that has just started."""
+        self._versions: dict[str, tuple[int, int, float]] = {}
+        self._next_purge = 0.0
+
+    def note(self, sid: str, epoch: int, version: int, until: float) -> None:
+        """Trust no copy that is older than `version` before `until` (Unix time)."""
+        now = time.time()
+        if now >= self._next_purge:
+            self._next_purge = until
+            living = {name: one for name, one in list(self._versions.items()) if one[2] >= now}
+            self._versions = living
+        self._versions[sid] = epoch, version, until
+
+    def is_older(self, sid: str, epoch: int, version: int) -> bool:
+        """Tell whether a copy is older than what this process wrote."""
+        known = self._versions.get(sid)
+        return known is not None and (epoch, version) < known[:2]
+
+
+# Seconds in which a request that was sent with the old token may still come, or be under way. Not
+# longer: the answer with the new token may have been lost.
+_KEPT_FOR = 60.0
+
+
+class Superseded:
+    """The tokens that this process replaced lately, by their hash. One instance a process."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Be as a process that has just started."""
+        self._until: dict[int, float] = {}
+        self._next_purge = 0.0
+
+    def add(self, token: str | None, now: float) -> None:
+        """Note that a write replaces `token`."""
+        if token is None:
+            return
+        if now >= self._next_purge:
+            self._next_purge = now + _KEPT_FOR
+            self._until = {key: end for key, end in list(self._until.items()) if end > now}
+        self._until[hash(token)] = now + _KEPT_FOR
+
+    def includes(self, token: str | None, now: float) -> bool:
+        """Tell whether `token` holds older data than the browser may have by now."""
+        return self._until.get(hash(token), 0.0) > now
+
+
+written = Written()
+superseded = Superseded()

@@ -1,0 +1,349 @@
+"""Writing the row of a session, whoever else writes to it meanwhile.
+
+Every UPDATE names the epoch in its WHERE: what belongs to an epoch that has passed changes nothing
+of the next one, but for data that is merged into it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from django.contrib.sessions.backends.base import CreateError, UpdateError
+from django.db import IntegrityError
+from django.utils.functional import cached_property
+
+from ..devices import clients
+from ..models.place import current_place
+from ..models.times import to_datetime
+from ..revocation import ending as revocation
+from ..tokens import session_key as keys
+from ..tokens.claims import Claims
+from ..tokens.seal import RowSeal
+from ..tokens.sid import new_sid, uuid_from_sid
+from . import columns, rows
+from . import data as session_data
+from .base import TokenSession
+from .data import AUTH_KEYS, Changes
+from .flows import Flow
+from .knowledge import Content, Data, Ended, Identity, Read
+from .opening import new_epoch
+
+_OPTIMISTIC_TRIES = 3
+
+
+class RowWriting(TokenSession):
+    """The half of the engines with rows that writes; how one is read is in db.py."""
+
+    @classmethod
+    def get_model_class(cls) -> Any:
+        raise NotImplementedError
+
+    @property
+    def model(self) -> Any:
+        """The model of the engine's rows."""
+        return self.get_model_class()
+
+    @staticmethod
+    def _pk_of(sid: str) -> UUID:
+        return uuid_from_sid(sid)
+
+    @property
+    def _pk(self) -> UUID:
+        return self._pk_of(self._identity().sid)
+
+    @cached_property
+    def _seal_of_rows(self) -> RowSeal:
+        return self.config.seal_in(current_place())
+
+    @staticmethod
+    def _associated(sid: str, epoch: int) -> bytes:
+        """Return what binds a row's content to its row; the place is part of the key."""
+        return f"{sid}.{epoch}".encode()
+
+    def _sealed(self, content: Content) -> bytes:
+        who = content.identity
+        return self._seal_of_rows.seal(content.pack(), self._associated(who.sid, who.epoch))
+
+    def _read(self, sid: str, lock: bool = False) -> Read | None:
+        raise NotImplementedError
+
+    def _data_in(self, content: Content) -> Data:
+        raise NotImplementedError
+
+    # --- a new row --------------------------------------------------------------------------------
+
+    def _creating(self) -> Flow[None]:
+        data = self._get_session(no_load=True)
+        yield
+        self._create(data)
+
+    def _create(self, data: dict[str, Any]) -> None:
+        while True:
+            self.identity = Identity(new_sid(), new_epoch(0, time.time()), keys.new_key_part())
+            try:
+                self._insert(data)
+            except CreateError:  # a sid that is taken
+                continue
+            self.ended = Ended.NOT
+            self.modified = self._began_epoch = True
+            return
+
+    def _insert(self, data: dict[str, Any], cookie_until: float | None = None) -> None:
+        now = time.time()
+        self._settle_auth(data, now)
+        if self._identity().part is None:
+            self.identity = self._identity().but(part=keys.new_key_part())
+        self._expires_at = self._idle_end(now)
+        instance = self.create_model_instance(data)
+        instance.cookie_until = None if cookie_until is None else to_datetime(cookie_until)
+        try:
+            rows.insert(instance)
+        except IntegrityError:
+            if rows.exists(self.model, self._pk):
+                raise CreateError from None
+            raise  # a rule of the project's own columns
+        content = self._content_of(data, now)
+        self.known = Read(rows.row_of(instance), content, now)
+        self._issue(now)
+        self._wrote()
+
+    def create_model_instance(self, data: dict[str, Any]) -> Any:
+        """Return a new instance of the model for this session with `data`.
+
+        As in Django's `db` engine, override it to fill columns of your own; they are written with
+        each save.
+        """
+        who, moment = self._identity(), time.time()
+        now = to_datetime(moment)
+        return self.model(
+            id=self._pk,
+            data=self._sealed(self._content_of(data, moment)),
+            epoch=who.epoch,
+            created_at=now,
+            last_seen_at=now,
+            expires_at=to_datetime(self._expires_at),
+            **self._auth_columns(),
+            **self._device_columns(),
+        )
+
+    def _content_of(self, data: dict[str, Any], now: float, is_soft: bool = False) -> Content:
+        return Content(self._identity(), now, is_soft, session_data.dumps(data, self.config))
+
+    def _auth_columns(self) -> dict[str, Any]:
+        """Return the columns that say in lists who is logged in, and since when."""
+        who = self._identity()
+        at = who.auth_time
+        return {
+            "user_id": columns.user_id(self.model, who.user),
+            "authenticated_at": None if at is None else to_datetime(at),
+        }
+
+    def _device_columns(self) -> dict[str, Any]:
+        return {} if self.environ is None else clients.columns(self.environ, self.config)
+
+    def _own_columns(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the columns that a project's own model adds to AbstractSession."""
+        names = columns.own_names(self.model)
+        if not names:
+            return {}
+        instance = self.create_model_instance(data)
+        return {name: getattr(instance, name) for name in names}
+
+    # --- saving -----------------------------------------------------------------------------------
+
+    def _saving(self, must_create: bool) -> Flow[None]:
+        yield
+        data = self._get_session(no_load=must_create)
+        if must_create:
+            self._create_under_key(data)
+            return
+        read = self._row_to_write()
+        if read is not None:
+            self._write(data, read)
+        elif not self.sets_no_cookie:
+            self._create(data)
+
+    def _create_under_key(self, data: dict[str, Any]) -> None:
+        """Make the row that a key names, as `save(must_create=True)` of Django's engines."""
+        came = self._named(self._given if isinstance(self._given, str) else None)
+        if came is None:
+            self._create(data)
+            return
+        part = came.sk if isinstance(came, Claims) else came.part
+        self.identity = Identity(came.sid, new_epoch(0, time.time()), part or keys.new_key_part())
+        self._insert(data)
+
+    def _row_to_write(self) -> Read | None:
+        """Return the row that a write changes, None if there was none.
+
+        Raises UpdateError where it has ended meanwhile.
+        """
+        if self.known is None and self._given is not None:
+            self.load()  # its data was replaced unseen, by clear()
+        return self.known if isinstance(self.known, Read) else None
+
+    def _data_before(self) -> Data:
+        """Return the data with which this request began, to be compared and not to be changed."""
+        assert isinstance(self.known, Read)
+        return self._data_in(self.known.content)
+
+    def _write(self, data: dict[str, Any], read: Read) -> None:
+        """Bring what this request changed into the row, whoever else writes to it meanwhile."""
+        found = self._changes(data, read)
+        for _ in range(_OPTIMISTIC_TRIES):
+            if read.row.epoch != self._identity().epoch:
+                return self._write_into_later_epoch(read, found)
+            if self._compare_and_swap(read, found, data):
+                return self._wrote()
+            read = self._reread()
+        with rows.locked(self.model):
+            read = self._reread(lock=True)
+            if read.row.epoch == self._identity().epoch:
+                if not self._compare_and_swap(read, found, data):
+                    raise UpdateError
+                return self._wrote()
+        self._write_into_later_epoch(read, found)
+
+    def _changes(self, data: dict[str, Any], read: Read) -> Changes:
+        """Return what this request changed and may write on top of the row."""
+        return session_data.changes(self._data_before(), data, self.config)
+
+    def _reread(self, lock: bool = False) -> Read:
+        read = self._read(self._identity().sid, lock)
+        if read is None:
+            raise UpdateError
+        return read
+
+    def _compare_and_swap(self, read: Read, found: Changes, data: dict[str, Any]) -> bool:
+        """Write `found` on top of the row; False where it is not at that version any more."""
+        if read is not self.known:
+            replace_data(data, found.applied(self._data_in(read.content)))
+        now, row, content = time.time(), read.row, read.content
+        self._settle_auth(data, now)
+        self._expires_at = self._idle_end(now)
+        after = self._moved_times(row, now)
+        changed: dict[str, Any] = {}
+        who = self._identity()
+        where = {"epoch": row.epoch, **self._expected_version(row)}
+        if found or who != content.identity or not content.is_newest:
+            content = self._content_of(data, now, content.is_soft)
+            after |= {"data": self._sealed(content), "version": row.version + 1}
+            where["version"] = row.version
+            if (who.user, who.auth_time) != _login_of(read):
+                changed |= self._auth_columns()
+        changed |= columns.of(after) | self._own_columns(data)
+        if self._is_login:
+            changed |= self._device_columns()
+        if not rows.update(self.model, self._pk, changed, **where):
+            return False
+        self.look_for_change = 0 < row.last_seen_at < after.get("last_seen_at", 0.0)
+        self.known = Read(row._replace(**after), content, now)
+        if self._is_token_due(now):
+            self._issue(now)
+        return True
+
+    def _expected_version(self, row: rows.Row) -> dict[str, int]:
+        """Return the version at which even an UPDATE that changes no data must find the row."""
+        return {}
+
+    def _write_into_later_epoch(self, read: Read, found: Changes) -> None:
+        """Merge what a request of the same user changed that began before the epoch; no cookie.
+
+        Nothing of an anonymous visitor's is merged into the login that followed. Raises UpdateError
+        where the epoch is another user's.
+        """
+        theirs, mine = read.content.identity, self._identity()
+        if mine.user is not None and theirs.user != mine.user:
+            raise UpdateError
+        self.ended = Ended.PASSED
+        if mine.user is None and theirs.user is not None:
+            return None  # what a visitor does who has just logged in, or did for another to log in
+        found = found.without(AUTH_KEYS)
+        while found:
+            data = found.applied(self._data_in(read.content))
+            payload = session_data.dumps(data, self.config)
+            content = replace(read.content, saved_at=time.time(), payload=payload)
+            row = read.row
+            changed = {"data": self._sealed(content), "version": row.version + 1}
+            where = {"epoch": row.epoch, "version": row.version}
+            if rows.update(self.model, self._pk, changed, **where):
+                return self._remember(row._replace(version=row.version + 1))
+            read = self._reread()
+
+    def _remember(self, row: rows.Row) -> None:
+        """Note what this process has written, for engines that trust copies."""
+
+    def _wrote(self) -> None:
+        """A row was written: what follows from a login is due now, when others can see it."""
+        if self._is_login:
+            self._is_login = False
+            user_id = columns.user_id(self.model, self._identity().user)
+            revocation.enforce_limit(self.model, user_id, self._get_session())
+
+    def _moved_times(self, row: rows.Row, now: float) -> dict[str, Any]:
+        """Return the times of a row that is used now: its end, and now and then last_seen_at."""
+        if self._is_seen_due(row, now):
+            return {"expires_at": self._expires_at, "last_seen_at": now}
+        return {"expires_at": self._expires_at}
+
+    def _is_seen_due(self, row: rows.Row, now: float) -> bool:
+        return now - row.last_seen_at >= self.config.last_seen_every
+
+    def _overwrite(self, data: dict[str, Any], read: Read, cookie_until: float) -> bool:
+        """Bring a row up to a token that holds more; False where it was changed meanwhile."""
+        now, row = time.time(), read.row
+        part = read.content.identity.part if row.epoch == self._identity().epoch else None
+        self.identity = self._identity().but(part=part or keys.new_key_part())
+        self._expires_at = self._idle_end(now)
+        content = self._content_of(data, now)
+        after: dict[str, Any] = {
+            "data": self._sealed(content),
+            "version": row.version + 1,
+            "epoch": self.identity.epoch,
+            "expires_at": self._expires_at,
+            "cookie_until": cookie_until,
+        }
+        changed = columns.of(after) | self._auth_columns()
+        if not rows.update(self.model, self._pk, changed, epoch=row.epoch, version=row.version):
+            return False
+        self.known = Read(row._replace(**after), content, now)
+        self._issue(now)
+        return True
+
+    # --- the token -------------------------------------------------------------------------------
+
+    def _claims_now(self, now: float) -> Claims:
+        # Of what the row holds, not of what this request may have changed and not saved.
+        who = self._identity()
+        return Claims(who.sid, int(now), self._token_end(now), who.epoch, sk=self._open_part())
+
+    def _open_part(self) -> str | None:
+        """Return the key's random part for a token that nobody can read, None for a signed one."""
+        return self._identity().part if self._token_is_encrypted() else None
+
+    def _token_end(self, now: float) -> int:
+        """Return when the token ends: the idle end is the row's and moves without a new token."""
+        end = self._absolute_end()
+        return int(max(now + self.config.absolute_age, self._expires_at) if end is None else end)
+
+    def _is_token_due(self, now: float) -> bool:
+        """Tell whether the token in hand is behind the session."""
+        claims = self._claims
+        if claims is None or self._token is None or claims.ep != self._identity().epoch:
+            return True
+        end = self._expires_at if self._identity().auth_time is None else self._token_end(now)
+        return claims.exp < int(end) or not self._is_token_current(now)
+
+
+def _login_of(read: Read) -> tuple[str | None, float | None]:
+    who = read.content.identity
+    return who.user, who.auth_time
+
+
+def replace_data(data: dict[str, Any], other: dict[str, Any]) -> None:
+    """Make `data`, which the request holds, what `other` is."""
+    data.clear()
+    data.update(other)

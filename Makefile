@@ -75,8 +75,12 @@ check-example: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
+# What asks no database, or one of its own, is the same beside any: `make test` runs it.
+WITHOUT_DATABASE := --ignore=tests/tokens --ignore=tests/translations --ignore=tests/vectors \
+	--ignore=tests/django_suite --ignore=tests/test_setup.py --ignore=tests/test_shape.py
+
 test-services: $(VENV)/.installed-services
-	.ci/services $(BIN)/python -m pytest -m "not packaging" $(ARGS)
+	.ci/services $(BIN)/python -m pytest -m "not packaging" $(WITHOUT_DATABASE) $(ARGS)
 
 test-matrix: $(VENV)/.installed-matrix
 	$(BIN)/tox run $(ARGS)

@@ -80,7 +80,10 @@ WITHOUT_DATABASE := --ignore=tests/tokens --ignore=tests/translations --ignore=t
 	--ignore=tests/django_suite --ignore=tests/test_setup.py --ignore=tests/test_shape.py
 
 test-services: $(VENV)/.installed-services
-	.ci/services $(BIN)/python -m pytest -m "not packaging" $(WITHOUT_DATABASE) $(ARGS)
+	.ci/services sh -c 'failed=0; \
+		$(BIN)/python -m pytest -n 3 --dist loadfile -m "not packaging" --ignore=tests/services \
+			$(WITHOUT_DATABASE) $(ARGS) || failed=1; \
+		$(BIN)/python -m pytest tests/services $(ARGS) || failed=1; exit $$failed'
 
 test-matrix: $(VENV)/.installed-matrix
 	$(BIN)/tox run $(ARGS)

@@ -75,14 +75,18 @@ check-example: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
-# What asks no database, or one of its own, is the same beside any: `make test` runs it.
-WITHOUT_DATABASE := --ignore=tests/tokens --ignore=tests/translations --ignore=tests/vectors \
-	--ignore=tests/django_suite --ignore=tests/test_setup.py --ignore=tests/test_shape.py
+# What depends on the database: the tables, the engines, the lists, and real server processes. The
+# rest is the same beside any, and runs with `make test`.
+WITH_DATABASE := tests/models tests/revocation tests/rotation tests/admin tests/history tests/pages \
+	tests/management tests/backends/test_db.py tests/backends/test_hybrid.py \
+	tests/backends/test_parallel_writes.py tests/backends/test_session_base.py \
+	tests/backends/test_sealed_rows.py tests/backends/test_custom_model.py tests/test_middleware.py \
+	--ignore=tests/admin/test_themes.py --ignore=tests/history/test_edges.py \
+	--ignore=tests/pages/test_confirmers.py --ignore=tests/pages/test_adapters.py
 
 test-services: $(VENV)/.installed-services
 	.ci/services sh -c 'failed=0; \
-		$(BIN)/python -m pytest -n 3 --dist loadfile -m "not packaging" --ignore=tests/services \
-			$(WITHOUT_DATABASE) $(ARGS) || failed=1; \
+		$(BIN)/python -m pytest -n 3 --dist loadfile $(WITH_DATABASE) $(ARGS) || failed=1; \
 		$(BIN)/python -m pytest tests/services $(ARGS) || failed=1; exit $$failed'
 
 test-matrix: $(VENV)/.installed-matrix

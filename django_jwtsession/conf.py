@@ -61,6 +61,7 @@ class Config:
     new_device_email: bool = False
     token_reuse_email: bool = False
     location: str | None = None
+    policy: str | None = None
     passive_paths: Sequence[str] = ()
     cookie_was: Sequence[Mapping[str, Any]] = ()
     max_cookie_size: int = MAX_COOKIE_SIZE
@@ -131,6 +132,23 @@ class Config:
         return serializer
 
     @cached_property
+    def policy_function(self) -> Callable[..., Any]:
+        """The function that POLICY names. Raises ImproperlyConfigured where it names none."""
+        try:
+            found = import_string(self.policy or "")
+        except ImportError as error:
+            raise ImproperlyConfigured(
+                f'JWTSESSION["POLICY"] cannot be imported: {error}'
+            ) from None
+        if not callable(found):
+            raise ImproperlyConfigured(
+                f'JWTSESSION["POLICY"], {self.policy}, is no function. Write one of'
+                " (user, request) that returns django_jwtsession.policy.Policy(..)."
+            )
+        function: Callable[..., Any] = found
+        return function
+
+    @cached_property
     def data_is_json(self) -> bool:
         """Whether session data can stand in a token as a JSON object."""
         return bool(settings.SESSION_SERIALIZER == JSON_SERIALIZER)
@@ -185,6 +203,13 @@ def _switch(value: Any) -> bool:
 
 def _name(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value != "")
+
+
+def _dotted_path(value: Any) -> bool:
+    if value is None:
+        return True
+    parts = value.split(".") if isinstance(value, str) else []
+    return len(parts) > 1 and all(part.isidentifier() for part in parts)
 
 
 def _paths(value: Any) -> bool:
@@ -256,6 +281,11 @@ RULES: dict[str, _Rule] = {
     "NEW_DEVICE_EMAIL": _Rule(_switch, "True or False"),
     "TOKEN_REUSE_EMAIL": _Rule(_switch, "True or False"),
     "LOCATION": _Rule(_name, "the dotted path of a function from an IP address to words, or None"),
+    "POLICY": _Rule(
+        _dotted_path,
+        "the dotted path of a function of (user, request) that returns a Policy, such as"
+        ' "django_jwtsession.policy.staff", or None',
+    ),
     "PASSIVE_PATHS": _Rule(
         _paths, 'a list of paths that begin with "/", such as ["/poll", "/events/"]'
     ),

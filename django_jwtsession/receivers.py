@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from .backends.base import TokenSession
+from .backends.data import AUTH_KEYS
 from .history import events as history
 from .models.clearing import clear_at_login
+from .policy import LoginRefused
 from .signals import session_created
 
 
 def on_login(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
-    """A login, also of the user who is logged in already: `auth_time` and device move to now."""
+    """A login, also of the user who is logged in already: `auth_time` and device move to now.
+
+    Raises LoginRefused where POLICY allows no session more; nobody is logged in then.
+    """
     session = getattr(request, "session", None)
     if isinstance(session, TokenSession):
+        try:
+            session.admit(user, request)
+        except LoginRefused:
+            _undo_login(request)
+            raise
         is_new = session.auth_time is None
         session.mark_login(request.META)
         history.note_login(request, user)
@@ -23,6 +34,16 @@ def on_login(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> Non
             common = {"sender": type(session), "sid": session.sid, "user_id": user.pk}
             history.tell(session_created, **common, environ=request.META)
         clear_at_login()
+
+
+def _undo_login(request: HttpRequest) -> None:
+    """Take back what login() has done before it told anybody; what a visitor had stays."""
+    session: Any = request.session
+    for key in AUTH_KEYS:
+        session.pop(key, None)
+    if not session.keys():
+        session.flush()
+    request.user = AnonymousUser()
 
 
 def on_logout(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:

@@ -35,6 +35,7 @@ WRONG: dict[str, list[Any]] = {
     "NEW_DEVICE_EMAIL": [1, 0, None, "ada@example.com"],
     "TOKEN_REUSE_EMAIL": [1, 0, None, "yes"],
     "LOCATION": ["", len, True],
+    "POLICY": ["", len, 7, "policy", "site policy.ask"],
 }
 RIGHT: dict[str, list[Any]] = {
     "ALGORITHMS": [["A256GCM"], ("HS256", "A256GCM")],
@@ -51,6 +52,7 @@ RIGHT: dict[str, list[Any]] = {
     "NEW_DEVICE_EMAIL": [True, False],
     "TOKEN_REUSE_EMAIL": [True, False],
     "LOCATION": ["site.places.words", None],
+    "POLICY": ["site.logins.policy", None],
 }
 
 

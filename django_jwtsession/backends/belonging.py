@@ -3,18 +3,72 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth import SESSION_KEY
+from django.http import HttpRequest
 
+from ..history.takeover import actor_of
+from ..policy import LoginRefused, Policy
 from . import data as session_data
+from . import login_policy
 from .flows import Flow, run
 from .knowledge import Ended, Identity
+from .login_policy import Admitted
 from .opening import Opening
 
 
 class Belonging(Opening):
     """The part of TokenSession that knows whose session it is, and ends it."""
+
+    # Whether the user has asked, at the login, to be kept signed in when the browser closes.
+    wants_persistent = False
+    _admitted: Admitted | None = None
+    _idle_before: float = 0
+
+    # --- login ------------------------------------------------------------------------------------
+
+    def admit(self, user: Any, request: HttpRequest) -> None:
+        """Ask POLICY, once a request, what holds for the login of a user that is to follow.
+
+        Raises LoginRefused where it allows no session more, ImproperlyConfigured where it returns
+        no Policy.
+        """
+        name = user._meta.pk.value_to_string(user)
+        if self._admitted is not None and self._admitted.user == name:
+            return
+        asks = self.config.policy is not None
+        policy = login_policy.ask(self.config, user, request) if asks else login_policy.NONE
+        data = self._get_session()
+        is_again = self.identity is not None and self.identity.user == name
+        refuses = policy.on_limit == "refuse" and not is_again and actor_of(data) is None
+        if refuses and self._is_full(name, policy):
+            raise LoginRefused("This user has as many sessions as are allowed.")
+        self._admitted = Admitted(name, policy, is_again)
+
+    def _is_full(self, user: str, policy: Policy) -> bool:
+        """Tell whether a user has as many sessions as the policy allows, beside this one."""
+        return False  # without rows nobody counts
+
+    def _keep_policy(self) -> None:
+        """Keep the policy in the data, beside what login() has stored there."""
+        data = self._get_session()
+        before = data.pop(session_data.POLICY_KEY, {})
+        self._idle_before = before.get("idle", 0)
+        policy = self._admitted.policy if self._admitted else login_policy.NONE
+        if policy is login_policy.NONE and not self.wants_persistent:
+            return
+        if kept := login_policy.kept(policy, self.wants_persistent):
+            data[session_data.POLICY_KEY] = kept
+
+    def mark_login(self, environ: Mapping[str, Any]) -> None:
+        """Note a login, also one of the user who is logged in already; see receivers.py."""
+        self.environ = self.environ or environ
+        self._keep_policy()
+        run(self._logging_in())
+        # What follows from a login is due once all that the view stores is written.
+        self._is_login = self.modified = True
 
     # --- writing ---------------------------------------------------------------------------------
 

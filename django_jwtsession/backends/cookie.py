@@ -25,6 +25,7 @@ from .base import TokenSession
 from .flows import Flow
 from .knowledge import EARLIER, Data, Ended, Identity
 from .opening import FRESH_FOR, Key, new_epoch
+from .options import get_options
 from .process import superseded
 from .refusals import refusals
 from .renewing import is_hash_upgrade
@@ -294,7 +295,11 @@ class SessionStore(TokenSession):
         """Return until when tokens of this epoch can live, those of parallel requests included."""
         claims = self._claims
         known = (claims.exp, claims.mx or 0) if claims is not None else (0,)
-        return max(*known, now + self.get_session_cookie_age(), now + self.get_expiry_age())
+        return max(*known, now + self._longest_idle(), now + self.get_expiry_age())
+
+    def _longest_idle(self) -> float:
+        """Return the longest idle age of this session's tokens: before its login it was another."""
+        return max(self._idle_before, get_options().age, self.get_session_cookie_age())
 
     def _take_up(self, data: dict[str, Any]) -> bool:
         earlier, self._earlier = self._earlier, None
@@ -339,7 +344,7 @@ class SessionStore(TokenSession):
         asked before it opens (see db.py).
         """
         # A parallel request may have extended the session just now.
-        age = time.time() + self.get_session_cookie_age()
+        age = time.time() + self._longest_idle()
         end = max(claims.exp, claims.mx or 0, age)
         entry = revocation.Entry("s", claims.sid, end, "deleted", epoch=epoch)
         revocation.publish([entry])

@@ -13,8 +13,10 @@ from ..tokens import base64url
 from ..tokens.claims import Claims, is_backend_digest, is_text
 from .knowledge import Data, Identity
 
-# What login() stores, and nobody merges into a session that has moved on.
-AUTH_KEYS = frozenset({SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY})
+# What JWTSESSION["POLICY"] said at the login: "idle" and "absolute" in seconds, "persistent".
+POLICY_KEY = "_session_policy"
+# What a login stores, and nobody merges into a session that has moved on.
+AUTH_KEYS = frozenset({SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY, POLICY_KEY})
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _MISSING = object()
 _MOST_CONTAINERS = 10_000

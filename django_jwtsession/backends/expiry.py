@@ -9,8 +9,11 @@ from typing import Any
 from ..devices.places import sightings
 from . import policy
 from .belonging import Belonging
+from .data import POLICY_KEY
 from .flows import Flow, arun, run
 from .options import get_options
+
+_NOTHING: dict[str, Any] = {}
 
 
 class Expiry(Belonging):
@@ -37,8 +40,25 @@ class Expiry(Belonging):
         self._get_session()
         return self._claims.rv if self._claims is not None else None
 
+    # What POLICY said at the login is in the data. Of a session that is not loaded nobody knows it:
+    # its end is in the row or the token already. Read in place, as each request asks for it.
+
     def get_session_cookie_age(self) -> int:
+        """Return the seconds that the session lives without use, where it has no say of its own."""
+        kept = self.__dict__.get("_session_cache", _NOTHING).get(POLICY_KEY)
+        if kept and "idle" in kept:
+            idle: int = math.ceil(kept["idle"])
+            return idle
         return get_options().age
+
+    def get_expire_at_browser_close(self) -> bool:
+        data = self._get_session()
+        if (expiry := data.get("_session_expiry")) is not None:
+            return bool(expiry == 0)
+        kept = data.get(POLICY_KEY)
+        if kept and "persistent" in kept:
+            return not kept["persistent"]
+        return get_options().expire_at_browser_close
 
     def get_expiry_age(self, **kwargs: Any) -> int:
         # As Django's, which reads the data more than once and knows three types of expiry.
@@ -55,8 +75,11 @@ class Expiry(Belonging):
         return age if end is None else min(age, math.ceil(end - time.time()))
 
     def _absolute_end(self) -> float | None:
-        who = self.identity
-        return policy.absolute_end(who.auth_time if who else None, self.config.absolute_age)
+        who, age = self.identity, self.config.absolute_age
+        kept = self.__dict__.get("_session_cache", _NOTHING).get(POLICY_KEY)
+        if kept and "absolute" in kept:
+            age = min(age, kept["absolute"])
+        return policy.absolute_end(who.auth_time if who else None, age)
 
     def _idle_end(self, now: float) -> float:
         end = policy.idle_end(now, self.get_expiry_age(), self._absolute_end())

@@ -326,13 +326,6 @@ class Opening(SessionBase):
 
     # --- what receivers and the middleware ask ----------------------------------------------------
 
-    def mark_login(self, environ: Mapping[str, Any]) -> None:
-        """Note a login, also one of the user who is logged in already; see receivers.py."""
-        self.environ = self.environ or environ
-        run(self._logging_in())
-        # What follows from a login is due once all that the view stores is written.
-        self._is_login = self.modified = True
-
     def mark_logout(self) -> None:
         """Note that the flush() to come is a logout: it ends the session in all its epochs."""
         self._logging_out = True

@@ -118,7 +118,9 @@ class RowRenewing(RowWriting):
             return False
         if read.content.identity.user != session_data.user_of(data):
             return False
-        merged = {**self._data_in(read.content), **data}
+        theirs = self._data_in(read.content)
+        theirs.pop(session_data.POLICY_KEY, None)  # that of the login before
+        merged = {**theirs, **data}
         self.known, self.identity = read, read.content.identity
         self._expires_at = read.row.expires_at
         replace_data(data, merged)

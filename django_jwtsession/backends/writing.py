@@ -18,6 +18,7 @@ from django.utils.functional import cached_property
 from ..devices import clients
 from ..models.place import current_place
 from ..models.times import to_datetime
+from ..policy import Policy
 from ..revocation import ending as revocation
 from ..tokens import session_key as keys
 from ..tokens.claims import Claims
@@ -29,9 +30,11 @@ from .base import TokenSession
 from .data import AUTH_KEYS, Changes
 from .flows import Flow
 from .knowledge import Content, Data, Ended, Identity, Read
+from .login_policy import Admitted
 from .opening import new_epoch
 
 _OPTIMISTIC_TRIES = 3
+_NOBODY = Admitted("", Policy(), is_again=False)
 
 
 class RowWriting(TokenSession):
@@ -280,8 +283,20 @@ class RowWriting(TokenSession):
         """A row was written: what follows from a login is due now, when others can see it."""
         if self._is_login:
             self._is_login = False
-            user_id = columns.user_id(self.model, self._identity().user)
-            revocation.enforce_limit(self.model, user_id, self._get_session())
+            self._enforce_limit()
+
+    def _is_full(self, user: str, policy: Policy) -> bool:
+        own = {one.sid for one in (self.identity, self._earlier) if one is not None}
+        user_id = columns.user_id(self.model, user)
+        return revocation.is_full(self.model, user_id, policy.limit, own)
+
+    def _enforce_limit(self) -> None:
+        """End what is over the limit: of parallel logins that were all admitted, the newest."""
+        _, policy, is_again = self._admitted or _NOBODY
+        refuses = policy.on_limit == "refuse"
+        if not (refuses and is_again):
+            user_id, data = columns.user_id(self.model, self._identity().user), self._get_session()
+            revocation.enforce_limit(self.model, user_id, data, policy.limit, refuses)
 
     def _moved_times(self, row: rows.Row, now: float) -> dict[str, Any]:
         """Return the times of a row that is used now: its end, and now and then last_seen_at."""

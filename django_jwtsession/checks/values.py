@@ -63,6 +63,20 @@ def _is_cookie_without_feed(config: conf.Config) -> bool:
     return config.revocation_poll is None and engine.is_cookie()
 
 
+def _policy_problems() -> list[str]:
+    """Return why the function that POLICY names cannot be asked."""
+    try:
+        config = conf.get_config()
+    except ImproperlyConfigured:  # which has a message of its own
+        return []
+    try:
+        if config.policy is not None:
+            config.policy_function  # noqa: B018
+    except ImproperlyConfigured as error:
+        return [str(error)]
+    return []
+
+
 def _hasty_timeouts() -> list[str]:
     """Return which time limit of the database is missing or no shorter than STALE_IF_ERROR."""
     alias = router.db_for_write(Revocation)
@@ -91,6 +105,7 @@ def _timeouts() -> list[str]:
 ALWAYS = (
     Check("E001", _setting_problems),
     Check("E003", conf.age_problems),
+    Check("E011", _policy_problems),
     Check("W007", _names_like_ours),
     Check(
         "W003",

@@ -20,6 +20,7 @@ from django.views.decorators.vary import vary_on_cookie
 from django.views.generic import View
 
 from ..backends.base import TokenSession
+from ..backends.passive import is_passive
 from ..conf import get_config
 from ..revocation.ending import revoke_user_sessions
 from ..revocation.reasons import EndReason
@@ -39,13 +40,15 @@ _JWKS_MAX_AGE = 3600
 def session(request: HttpRequest) -> JsonResponse:
     """Tell a front end who is logged in and until when, and extend the session when that is due.
 
+    `?extend` extends it whenever that gains any time; a passive request extends nothing.
+
     Answers {"authenticated", "sub", "sid", "exp"}: `sub` is the user's pk as a string, `sid` the
     session's id, `exp` the Unix time at which it ends if it is not used again; null where there is
     none. The hybrid engine adds `rv`, until when the cookie's copy may be trusted.
     """
     store = request.session
     if isinstance(store, TokenSession):
-        _renew(store)  # before the user is read: this may find that the session has ended
+        _renew(store, request)  # before the user is read: this may find that the session has ended
     user = getattr(request, "user", None)
     authenticated = user is not None and user.is_authenticated and not store.is_empty()
     answer: dict[str, Any] = {
@@ -59,19 +62,19 @@ def session(request: HttpRequest) -> JsonResponse:
     return JsonResponse(answer)
 
 
-def _renew(store: TokenSession) -> None:
+def _renew(store: TokenSession, request: HttpRequest) -> None:
     """Do now what the middleware would do with the response, so that the answer tells its outcome.
 
+    With `?extend` somebody has asked for it; a passive request extends nothing.
     Without our middleware (only it sets `environ`) no cookie would follow, and nothing is done.
     """
     if store.sid is None or store.environ is None:
         return
     if not store.expires_at:
         store.revalidate()  # hybrid: the cookie's copy does not say when the row ends
-    now = time.time()
-    if store.refresh_due(now):
-        store.refresh()
-    elif store.sid is not None and store.reissue_due(now):
+    now, passive = time.time(), is_passive(request)
+    wants = not passive and ("extend" in request.GET or store.refresh_due(now))
+    if not (wants and store.refresh()) and store.sid is not None and store.reissue_due(now):
         store.reissue()
 
 

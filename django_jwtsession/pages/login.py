@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.conf import settings
 from django.contrib.auth import logout, views
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils.decorators import method_decorator
-from django.utils.translation import pgettext
+from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
+from ..backends.base import TokenSession
+from ..backends.options import get_options
+from ..policy import LoginRefused
 from .language import InOneLanguage
 
 if TYPE_CHECKING:
@@ -23,6 +28,10 @@ if TYPE_CHECKING:
 else:
     _View = object
 
+_TOO_MANY = pgettext_lazy(
+    "sessions",
+    "You are signed in on as many devices as are allowed. Sign out on one of them, then try again.",
+)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -42,6 +51,20 @@ class SameSiteMixin(_View):
         return super().dispatch(request, *args, **kwargs)
 
 
+class LoginForm(AuthenticationForm):
+    """Django's, with "Keep me signed in" where the site lets sessions end with the browser."""
+
+    persistent = forms.BooleanField(
+        label=pgettext_lazy("sessions", "Keep me signed in"), label_suffix="", required=False
+    )
+
+    def __init__(self, request: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        is_ours = isinstance(getattr(request, "session", None), TokenSession)
+        if not (is_ours and get_options().expire_at_browser_close):
+            del self.fields["persistent"]
+
+
 # Django's marks are on its own dispatch() and have to be repeated for ours: LoginRequiredMiddleware
 # would send the login page to itself, and a visitor whose session has ended to the login by a POST.
 @method_decorator([login_not_required, never_cache], name="dispatch")
@@ -49,6 +72,19 @@ class LoginView(InOneLanguage, SameSiteMixin, views.LoginView):
     """Django's LoginView with this package's template, refused to other sites' forms."""
 
     template_name = "jwtsession/login.html"
+    form_class = LoginForm
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Log in; where POLICY refuses it, show the form again, which says why."""
+        session = self.request.session
+        if isinstance(session, TokenSession):
+            try:
+                session.admit(form.get_user(), self.request)
+            except LoginRefused:
+                form.add_error(None, _TOO_MANY)
+                return self.form_invalid(form)
+            session.wants_persistent = form.cleaned_data.get("persistent", False)
+        return super().form_valid(form)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add `next` and `redirect_field_name` for the form, whatever the field is called."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
@@ -20,6 +20,7 @@ from ..devices.clients import columns
 from ..history import takeover
 from ..models.clearing import session_model
 from ..models.retry import run_again
+from ..models.times import to_datetime
 from ..signals import session_revoked, token_reused
 from ..tokens.sid import sid_from_uuid, uuid_from_sid
 from .entries import Entry
@@ -33,6 +34,7 @@ __all__ = [
     "arevoke_user_sessions",
     "begin_epoch",
     "enforce_limit",
+    "is_full",
     "publish",
     "report_reuse",
     "revoke_all_sessions",
@@ -212,18 +214,44 @@ def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -
     tell(session_revoked, **common, by=None, reason=event.kind)
 
 
-def enforce_limit(model: Any, user_id: Any, data: Mapping[str, Any]) -> None:
-    """End the oldest sessions of a user beyond MAX_SESSIONS_PER_USER.
+def is_full(model: Any, user_id: Any, limit: int | None, own: Collection[str]) -> bool:
+    """Tell whether a user has as many living sessions as are allowed.
+
+    Those in which staff have taken the user over do not count.
+
+    Arguments: `limit` goes before MAX_SESSIONS_PER_USER; `own` are sids that do not count.
+    """
+    limit = limit or get_config().max_sessions_per_user
+    if limit is None or user_id is None:
+        return False
+    living = model.objects.filter(user_id=user_id, expires_at__gt=to_datetime(time.time()))
+    others = living.exclude(pk__in=[uuid_from_sid(sid) for sid in own])
+    found = list(others.values_list("pk", flat=True))
+    return len(found) >= limit and len(found) - len(_taken_over(user_id, found)) >= limit
+
+
+def enforce_limit(
+    model: Any,
+    user_id: Any,
+    data: Mapping[str, Any],
+    limit: int | None = None,
+    ends_newest: bool = False,
+) -> None:
+    """End the sessions of a user beyond the limit: the oldest, or the newest.
 
     Those in which staff have taken the user over do not count, and are not ended.
 
     Arguments: `data` is what the session holds that has begun; staff note there who they are.
+    `limit` goes before MAX_SESSIONS_PER_USER.
     """
-    limit = get_config().max_sessions_per_user
+    limit = limit or get_config().max_sessions_per_user
     if limit is None or user_id is None or takeover.actor_of(data) is not None:
         return
-    newest = model.objects.filter(user_id=user_id).order_by("-authenticated_at", "-pk")
-    found = list(newest.values_list("pk", flat=True))
+    rows = model.objects.filter(user_id=user_id)
+    if ends_newest:  # those that have expired are in nobody's way
+        rows = rows.filter(expires_at__gt=to_datetime(time.time()))
+    order = ("authenticated_at", "pk") if ends_newest else ("-authenticated_at", "-pk")
+    found = list(rows.order_by(*order).values_list("pk", flat=True))
     if len(found) <= limit:
         return
     staff = _taken_over(user_id, found)

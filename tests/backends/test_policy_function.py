@@ -9,11 +9,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from django.contrib.auth import login
 from django.contrib.auth.models import User
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
-from django_jwtsession.models import SessionEvent
+from django_jwtsession.models import Session, SessionEvent
+from django_jwtsession.policy import LoginRefused, Policy
 
 from ..conftest import DAY
 from ..helpers.visitor import MODES, Visitor
@@ -321,3 +324,137 @@ def test_policy_changes_nothing_for_another_engine(
 ) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
     assert logged_in(user).who() == "ada"
+
+
+# --- what is refused, and what is wrong -----------------------------------------------------------
+
+
+@with_rows
+def test_refused_login_stores_nothing_and_says_why(user: User, policies: Any, clock: Any) -> None:
+    policies.answers["ada"] = {"limit": 1, "on_limit": "refuse"}
+    form(Client())
+    clock.shift(60)
+    client = Client()
+    refused = form(client)
+    assert "as many devices as are allowed" in refused.content.decode()
+    assert cookie_of(client) == ""
+    assert Session.objects.count() == 1
+
+
+@with_rows
+def test_login_view_of_the_site_s_own_gets_a_403_and_the_visitor_keeps_the_cart(
+    user: User, policies: Any, clock: Any
+) -> None:
+    policies.answers["ada"] = {"limit": 1, "on_limit": "refuse"}
+    assert logged_in(user).who() == "ada"
+    clock.shift(60)
+    visitor = Visitor()
+    visitor.put(cart=[7])
+
+    def log_in(request: Any) -> None:
+        with pytest.raises(LoginRefused):
+            login(request, user, "django.contrib.auth.backends.ModelBackend")
+
+    visitor.do(log_in)
+    assert visitor.who() == ""
+    assert visitor.data() == {"cart": [7]}
+    assert SessionEvent.objects.filter(kind="login").count() == 1
+
+
+@with_rows
+def test_session_that_has_expired_is_in_nobody_s_way(user: User, policies: Any, clock: Any) -> None:
+    policies.answers["ada"] = {"limit": 1, "on_limit": "refuse", "idle": HOUR}
+    assert form(Client()).status_code == 302
+    clock.shift(HOUR + 1)
+    assert form(Client()).status_code == 302
+
+
+@with_rows
+def test_login_that_was_admitted_beside_another_ends_itself_and_not_the_older(
+    user: User, policies: Any, clock: Any, monkeypatch: Any, store: Any
+) -> None:
+    policies.answers["ada"] = {"limit": 1, "on_limit": "refuse"}
+    first = logged_in(user)
+    clock.shift(60)
+    monkeypatch.setattr(store, "_is_full", lambda *_: False)  # as it was a moment ago
+    second = logged_in(user)
+    assert (first.who(), second.who()) == ("ada", "")
+
+
+@pytest.mark.parametrize("answer", [None, {"idle": HOUR}, HOUR])
+def test_answer_that_is_no_policy_is_named_with_what_to_return(
+    user: User, policies: Any, monkeypatch: Any, answer: Any
+) -> None:
+    monkeypatch.setattr(policies, "policy", lambda *_: answer)
+    with pytest.raises(ImproperlyConfigured, match=r"Return django_jwtsession\.policy\.Policy"):
+        form(Client())
+
+
+def test_what_the_function_raises_is_the_site_s_error(
+    user: User, policies: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(policies, "policy", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        form(Client())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"idle": 0},
+        {"idle": "1 h"},
+        {"absolute": -1},
+        {"absolute": True},
+        {"limit": 0},
+        {"limit": 1.5},
+        {"on_limit": "newest"},
+        {"persistent": "yes"},
+        {"persistent": 2},
+    ],
+)
+def test_policy_takes_only_what_it_means(wrong: dict[str, Any]) -> None:
+    [name] = wrong
+    with pytest.raises(ValueError, match=f"Policy.{name} must be"):
+        Policy(**wrong)
+
+
+def test_absolute_age_of_the_settings_ends_every_login(
+    user: User, policies: Any, settings: Any, clock: Any
+) -> None:
+    settings.JWTSESSION = settings.JWTSESSION | {"ABSOLUTE_AGE": DAY}
+    policies.answers["ada"] = {"absolute": 30 * DAY}
+    assert lives(logged_in(user), clock, 2 * DAY, DAY / 8) <= DAY
+
+
+def test_own_set_expiry_wins_over_the_policy(user: User, policies: Any, clock: Any) -> None:
+    policies.answers["ada"] = {"idle": HOUR, "persistent": False}
+    visitor = logged_in(user)
+    visitor.do(lambda request: request.session.set_expiry(5 * HOUR))
+    assert visitor.response.cookies["sessionid"]["max-age"] == 5 * HOUR
+    clock.shift(4 * HOUR)
+    assert visitor.who() == "ada"
+
+
+def test_policy_s_no_goes_before_the_user_s_wish(user: User, policies: Any, settings: Any) -> None:
+    settings.SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+    policies.answers["ada"] = {"persistent": False}
+    client = Client()
+    answer = form(client, **{checkbox(client): "on"})
+    assert not answer.cookies["sessionid"]["max-age"]
+
+
+def test_nobody_is_asked_where_the_browser_keeps_the_session_anyway(settings: Any) -> None:
+    settings.JWTSESSION = {}
+    assert 'type="checkbox"' not in Client().get("/login/").content.decode()
+
+
+def test_later_login_without_a_policy_has_the_settings_again(
+    user: User, policies: Any, settings: Any, clock: Any
+) -> None:
+    policies.answers["ada"] = {"idle": HOUR, "persistent": False}
+    visitor = logged_in(user)
+    settings.JWTSESSION = {}
+    visitor.login(user)
+    assert visitor.response.cookies["sessionid"]["max-age"] == settings.SESSION_COOKIE_AGE
+    clock.shift(DAY)
+    assert visitor.who() == "ada"

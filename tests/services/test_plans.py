@@ -202,7 +202,8 @@ def test_feed_asks_for_what_is_new_by_an_index(outside_tests: None) -> None:
     feed._next_ask = 0.0
     assert scans(feed.refresh) == []
     feed._next_ask = feed._learning.next_long_look = 0.0
-    assert scans(feed.refresh) == []
+    # Once a minute the lines are counted that end later: nearly all, for which no index is quicker.
+    assert [scan for scan in scans(feed.refresh) if "COUNT(" not in scan.sql] == []
 
 
 # --- the admin ------------------------------------------------------------------------------------

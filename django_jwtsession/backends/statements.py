@@ -96,7 +96,6 @@ setting_changed.connect(_forget, dispatch_uid="django_jwtsession.statements")
 
 def _placeholder(field: Any, using: str) -> str:
     """Return what stands in SQL for a value of `field`, none of which is an expression."""
-    if isinstance(field, models.BinaryField):
-        ops: Any = connections[using].ops
-        return str(ops.binary_placeholder_sql(b"-"))
+    if isinstance(field, models.BinaryField) and connections[using].vendor == "mysql":
+        return "_binary %s"  # or MySQL warns of bytes that are no text
     return "%s"

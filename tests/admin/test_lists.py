@@ -189,7 +189,7 @@ def test_numbers_of_events_are_said_in_the_right_number(
 ) -> None:
     SessionEvent.objects.all().delete()
     SessionEvent.objects.bulk_create(SessionEvent(kind="logout") for _ in range(number))
-    assert said in text(staff.get(HISTORY))
+    assert said in f"{text(staff.get(HISTORY))} "
 
 
 @pytest.mark.parametrize("path", [SESSIONS, HISTORY])

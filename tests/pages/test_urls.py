@@ -15,6 +15,9 @@ from django_jwtsession.checks import login as login_checks
 
 from ..factories import PASSWORD, UserFactory
 
+# From Django 6.1 on, checks of the database go along.
+pytestmark = pytest.mark.django_db
+
 
 def urlconf(*patterns: Any) -> ModuleType:
     module = ModuleType("urls")

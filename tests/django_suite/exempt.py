@@ -14,3 +14,5 @@ ROWS = {
     "test_session_str": "str() of a session names its device and never shows a token",
     "test_sessionmanager_save": _NO_TOKEN_IN_ROW,
 }
+# With our middleware: what goes out is a token with the copy, which opens the same session.
+ROWS_WITH_OURS = ROWS | {"test_empty_session_saved": "the cookie is a token, not the session key"}

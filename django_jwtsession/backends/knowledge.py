@@ -153,4 +153,3 @@ EARLIER = {
 }
 # No cookie of such a request may reach the browser.
 SETS_NO_COOKIE = frozenset({Ended.JUST_PASSED, Ended.PASSED})
-DELETES_COOKIE = frozenset({Ended.HERE, Ended.NO_TOKEN})

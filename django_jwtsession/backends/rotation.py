@@ -18,8 +18,7 @@ SETTLE = 50.0
 # old as the upload is long.
 UPLOAD_SIZE = 64 * 1024
 UPLOAD_TIME = 1800.0
-# The first second of an epoch is the feed's lag. Within fifteen, answers are still on their way (5
-# s), by clocks that differ by 10 s.
+# The first second of an epoch is the feed's lag; within five, answers are still on their way.
 EPOCH_LAG = 1.0
 EPOCH_ANSWERS = 5.0
 

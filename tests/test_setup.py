@@ -163,7 +163,7 @@ def test_tests_of_a_site_without_debug_run_with_a_short_key(site: Path) -> None:
     )
     said = run(site, "manage.py", "test", "mysite")
     assert "Ran 1 test" in said
-    assert said.rstrip().splitlines()[-2].startswith("OK"), said
+    assert "OK" in said.splitlines(), said
 
 
 def test_first_request_without_tables_says_migrate(site: Path) -> None:

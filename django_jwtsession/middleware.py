@@ -30,6 +30,7 @@ from .backends.policy import Action, respond
 from .conf import in_test_environment, require_keys
 from .devices import clients as devices
 from .history import later
+from .history.events import note_change
 from .revocation.feed import arefresh_before_transaction, refresh_before_transaction
 
 # What carries an action out; its async twin has an "a" in front. False: the session has ended.
@@ -302,10 +303,6 @@ def _may_have_changed(session: Any) -> bool:
 
 
 def _look_for_change(session: Any) -> None:
-    from .history.events import (
-        note_change,  # the models, which settings that name this module have not
-    )
-
     note_change(session.sid, session.environ)
 
 

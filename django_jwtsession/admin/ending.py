@@ -19,7 +19,7 @@ from django.urls import NoReverseMatch, path, reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from ..models.clearing import session_model
+from ..models.registry import session_model
 from ..pages.listing import number_of
 from ..revocation.ending import revoke_user_sessions
 from ..revocation.reasons import EndReason

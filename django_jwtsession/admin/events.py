@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..conf import get_config
 from ..devices.clients import describe, words
-from ..models.clearing import session_model
+from ..models.registry import session_model
 from ..models.tables import SessionEvent
 from ..pages.listing import ENDS, engine_model
 from ..revocation.ending import revoke_session

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -38,13 +37,3 @@ def user_id(model: Any, value: Any) -> Any:
     except (ValidationError, ValueError, TypeError, OverflowError):
         return None
     return pk
-
-
-@cache
-def own_names(model: Any) -> tuple[str, ...]:
-    """Return the names of the columns that `model` has beyond AbstractSession's."""
-    from ..models.tables import AbstractSession
-
-    known = {field.name for field in AbstractSession._meta.local_fields}
-    fields = model._meta.concrete_fields
-    return tuple(field.attname for field in fields if field.name not in known)

@@ -17,6 +17,7 @@ from django.utils.functional import cached_property
 
 from ..conf import Config, get_config
 from ..exceptions import BadToken, Reason
+from ..models import clearing
 from ..models.place import current_place
 from ..revocation.feed import Feed, get_feed
 from ..tokens import session_key as keys
@@ -211,9 +212,7 @@ class Opening(SessionBase):
     @classmethod
     def clear_expired(cls) -> None:
         """Delete what has expired from all tables of the package, in batches."""
-        from ..models.clearing import clear_expired
-
-        clear_expired(cls)
+        clearing.clear_expired(cls)
 
     def is_empty(self) -> bool:
         return self._given is None and not self.__dict__.get("_session_cache")

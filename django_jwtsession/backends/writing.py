@@ -149,7 +149,7 @@ class RowWriting(TokenSession):
 
     def _own_columns(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return the columns that a project's own model adds to AbstractSession."""
-        names = columns.own_names(self.model)
+        names = self.model.own_columns()
         if not names:
             return {}
         instance = self.create_model_instance(data)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from django.db import DatabaseError, router, transaction
 from django.db.models import F
@@ -21,11 +21,15 @@ from django.utils import timezone
 
 from ..conf import get_config
 from ..devices import clients as devices
+from ..models.kinds import EventKind
+from ..models.registry import event_model
 from ..models.savepoints import savepoint
-from ..models.tables import SessionEvent
 from ..models.times import to_datetime
 from ..signals import new_device
 from . import later, names, takeover
+
+if TYPE_CHECKING:
+    from ..models.tables import SessionEvent
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -39,8 +43,6 @@ _CHANGES_NOTED = 50
 # whoever tries from more of them is counted in the last.
 _FAILED_WITHIN = timedelta(hours=1)
 _FAILED_LINES = 20
-
-Kind = SessionEvent.Kind
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -94,7 +96,7 @@ def note_login(request: HttpRequest, user: Any) -> None:
 def _write_login(session: Any, columns: dict[str, Any], environ: Mapping[str, Any]) -> None:
     actor = takeover.actor_of(session)  # who takes over notes it after the login
     if actor is not None:
-        _write(SessionEvent(kind=Kind.TAKEOVER, actor_id=actor, **columns))
+        _write(event_model()(kind=EventKind.TAKEOVER, actor_id=actor, **columns))
         return
     event = _write_own_login(columns)
     if event is not None:
@@ -111,14 +113,14 @@ def _write_login(session: Any, columns: dict[str, Any], environ: Mapping[str, An
 @_guarded
 def _write_own_login(columns: dict[str, Any]) -> SessionEvent | None:
     """Write the events of a login; return that of a new device, if it is one."""
-    login = SessionEvent(kind=Kind.LOGIN, **columns)
+    login = event_model()(kind=EventKind.LOGIN, **columns)
     _own_up(login)
     if not _is_new(login):  # as nearly always; a statement without a transaction around it
         login.save(using=_database(), force_insert=True)
         return None
     login.detail = {**login.detail, "new_device": True}
-    event = SessionEvent(kind=Kind.NEW_DEVICE, **columns)
-    SessionEvent.objects.using(_database()).bulk_create([login, event])
+    event: SessionEvent = event_model()(kind=EventKind.NEW_DEVICE, **columns)
+    _rows().bulk_create([login, event])
     return event
 
 
@@ -135,8 +137,8 @@ def note_takeover(
 ) -> None:
     """Record that a staff member works as a user in their own session (django-impersonate)."""
     session = getattr(request, "session", None)
-    event = SessionEvent(
-        kind=Kind.TAKEOVER,
+    event = event_model()(
+        kind=EventKind.TAKEOVER,
         user_id=impersonating.pk,
         actor_id=impersonator.pk,
         # Not its sid: the session is the staff member's, and not the user's to end.
@@ -148,8 +150,8 @@ def note_takeover(
 
 def note_logout(request: HttpRequest, user: Any) -> None:
     """Record that a user has ended the session of this request."""
-    event = SessionEvent(
-        kind=Kind.LOGOUT,
+    event = event_model()(
+        kind=EventKind.LOGOUT,
         sid=getattr(request.session, "sid", None) or "",
         user_id=user.pk,
         actor_id=takeover.actor_of(request.session) or user.pk,
@@ -181,7 +183,7 @@ def _write_change(sid: str, columns: dict[str, Any]) -> None:
     known = _sightings(sid)
     if not 0 < len(known) <= _CHANGES_NOTED:
         return
-    event = SessionEvent(kind=Kind.CHANGED, sid=sid, user_id=known[0].user_id, **columns)
+    event = event_model()(kind=EventKind.CHANGED, sid=sid, user_id=known[0].user_id, **columns)
     if not any(_same(event, one) for one in known):
         event.save(using=_database())
         _leave_one(event)
@@ -189,8 +191,8 @@ def _write_change(sid: str, columns: dict[str, Any]) -> None:
 
 def _sightings(sid: str) -> list[SessionEvent]:
     """Return where the history has seen a session, oldest first."""
-    kinds = (*SessionEvent.BEGINS, Kind.CHANGED)
-    events = SessionEvent.objects.using(_database()).filter(sid=sid, kind__in=kinds)
+    kinds = (*event_model().BEGINS, EventKind.CHANGED)
+    events = _rows().filter(sid=sid, kind__in=kinds)
     return list(events.order_by("pk")[: _CHANGES_NOTED + 1])
 
 
@@ -201,8 +203,8 @@ def _leave_one(event: SessionEvent) -> None:
     """
     same = [one.pk for one in _sightings(event.sid) if _same(event, one)]
     if len(same) > 1:
-        rows = SessionEvent.objects.using(_database())
-        rows.filter(pk__in=same[1:], kind=Kind.CHANGED).delete()
+        rows = _rows()
+        rows.filter(pk__in=same[1:], kind=EventKind.CHANGED).delete()
 
 
 # --- failed logins -------------------------------------------------------------------------------
@@ -229,12 +231,12 @@ def _write_failed(typed: list[str], columns: dict[str, Any], logged_in: set[Any]
     user = names.user_of(typed)
     if user is None or user.pk in logged_in:
         return
-    event = SessionEvent(kind=Kind.LOGIN_FAILED, user_id=user.pk, **columns)
+    event = event_model()(kind=EventKind.LOGIN_FAILED, user_id=user.pk, **columns)
     lately = list(_failed_lately(user.pk).order_by("-pk")[:_FAILED_LINES])
     same = [one for one in lately if _as_failed(one) == _as_failed(event)]
     if same or len(lately) == _FAILED_LINES:
         (one, *_) = same or lately
-        SessionEvent.objects.using(_database()).filter(pk=one.pk).update(count=F("count") + 1)
+        _rows().filter(pk=one.pk).update(count=F("count") + 1)
         return
     if _is_known(event):
         event.detail = {"known": True}
@@ -242,8 +244,8 @@ def _write_failed(typed: list[str], columns: dict[str, Any], logged_in: set[Any]
 
 
 def _failed_lately(user_id: Any) -> Any:
-    return SessionEvent.objects.using(_database()).filter(
-        user_id=user_id, kind=Kind.LOGIN_FAILED, created_at__gt=timezone.now() - _FAILED_WITHIN
+    return _rows().filter(
+        user_id=user_id, kind=EventKind.LOGIN_FAILED, created_at__gt=timezone.now() - _FAILED_WITHIN
     )
 
 
@@ -254,13 +256,13 @@ def _as_failed(event: SessionEvent) -> tuple[str | None, str]:
 def _is_known(event: SessionEvent) -> bool:
     """Tell whether the user has logged in with the device of an event from its address."""
     user_id: Any = event.user_id
-    logins = SessionEvent.objects.using(_database()).filter(
-        user_id=user_id, kind=Kind.LOGIN, ip_address=event.ip_address, device=event.device
+    logins = _rows().filter(
+        user_id=user_id, kind=EventKind.LOGIN, ip_address=event.ip_address, device=event.device
     )
     if event.ip_address is None:  # of a device alone there are too many
         return False
     rows = logins.order_by().values("browser", "os", "device").distinct()[:_DEVICES_COMPARED]
-    return device_of(event) in {device_of(SessionEvent(**row)) for row in rows}
+    return device_of(event) in {device_of(event_model()(**row)) for row in rows}
 
 
 # --- telling others ------------------------------------------------------------------------------
@@ -291,7 +293,7 @@ def after_commit(function: Callable[[], None]) -> None:
 def _is_new(event: SessionEvent) -> bool:
     """Tell whether the user of a login has logged in before, and never on its device."""
     user_id: Any = event.user_id
-    logins = SessionEvent.objects.using(_database()).filter(user_id=user_id, kind=event.kind)
+    logins = _rows().filter(user_id=user_id, kind=event.kind)
     # As nearly always; who logs in a thousand times a month must not have them all compared.
     if logins.filter(browser=event.browser, os=event.os, device=event.device).exists():
         return False
@@ -301,9 +303,9 @@ def _is_new(event: SessionEvent) -> bool:
 
 def _devices_of(user_id: Any) -> set[tuple[str, str, str]]:
     """Return the devices on which the user has logged in before, as far as the history goes."""
-    logins = SessionEvent.objects.using(_database()).filter(user_id=user_id, kind=Kind.LOGIN)
+    logins = _rows().filter(user_id=user_id, kind=EventKind.LOGIN)
     rows = logins.order_by().values("browser", "os", "device").distinct()[:_DEVICES_COMPARED]
-    return {device_of(SessionEvent(**row)) for row in rows}
+    return {device_of(event_model()(**row)) for row in rows}
 
 
 def device_of(event: SessionEvent) -> tuple[str, str, str]:
@@ -319,5 +321,9 @@ def _same(event: SessionEvent, other: SessionEvent) -> bool:
     return len(addresses) < 2 and device_of(event) == device_of(other)
 
 
+def _rows() -> Any:
+    return event_model().objects.using(_database())
+
+
 def _database() -> str:
-    return router.db_for_write(SessionEvent)
+    return router.db_for_write(event_model())

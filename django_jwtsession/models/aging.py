@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from ..conf import get_config
 from ..devices.clients import prefix
-from .tables import SessionEvent
+from .registry import event_model
 
 BATCH = 200
 # Logins look no further back: what is older is the matter of clearsessions, which looks at all.
@@ -50,7 +50,7 @@ def _tables(sessions: Any) -> Iterator[tuple[Any, str, datetime]]:
     if age is None:
         return
     until = timezone.now() - timedelta(seconds=age)
-    yield SessionEvent, "created_at", until
+    yield event_model(), "created_at", until
     yield sessions, "last_seen_at", until
 
 
@@ -61,8 +61,8 @@ def _batches(
     rows: QuerySet[Any] = model._base_manager.using(router.db_for_write(model))
     whole = ~Q(ip_address__endswith=".0") & Q(ip_address__isnull=False)
     names = ["pk", column, "ip_address"]
-    if model is SessionEvent:  # of a copied cookie, both addresses stand in the event
-        whole |= Q(kind=SessionEvent.Kind.TOKEN_REUSE)
+    if model is event_model():  # of a copied cookie, both addresses stand in the event
+        whole |= Q(kind=model.Kind.TOKEN_REUSE)
         names += ["kind", "detail"]
     rows = rows.filter(whole, **{f"{column}__lte": until}).only(*names).order_by(column, "pk")
     last: Any = None
@@ -84,7 +84,7 @@ def _cut(rows: list[Any]) -> int:
     changed = [row for row in rows if _shorten(row)]
     if changed:
         model, names = type(changed[0]), ["ip_address"]
-        if model is SessionEvent:
+        if model is event_model():
             names.append("detail")
         model._base_manager.using(changed[0]._state.db).bulk_update(changed, names)
     return len(changed)
@@ -93,7 +93,7 @@ def _cut(rows: list[Any]) -> int:
 def _shorten(row: Any) -> bool:
     before = (row.ip_address, None)
     after: tuple[Any, Any] = (row.ip_address and prefix(row.ip_address), None)
-    if isinstance(row, SessionEvent) and row.kind == SessionEvent.Kind.TOKEN_REUSE:
+    if isinstance(row, event_model()) and row.kind == row.Kind.TOKEN_REUSE:
         old = row.detail.get("ip_address")
         before, after = (before[0], old), (after[0], old and prefix(old))
         if before != after:

@@ -7,15 +7,14 @@ import threading
 import time
 from datetime import datetime, timedelta
 from functools import partial
-from importlib import import_module
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.db import Error, router, transaction
 from django.utils import timezone
 
 from ..conf import get_config, in_test_environment
 from .aging import age_addresses, age_some_addresses
+from .registry import event_model, revocation_model, session_model
 from .retry import in_transaction, run_again
 
 logger = logging.getLogger("django_jwtsession")
@@ -79,13 +78,12 @@ class Expiring(NamedTuple):
 
 def expiring(store: Any = None) -> list[Expiring]:
     """Return what has expired now, in all tables."""
-    from .tables import Revocation, SessionEvent
-
-    now = timezone.now()
+    now, feed = timezone.now(), revocation_model()
+    history_ends = now - timedelta(seconds=get_config().history_age)
     return [
         Expiring(session_model(store), "expires_at", now),
-        Expiring(Revocation, "expires_at", time.time(), kept=_newest(Revocation)),
-        Expiring(SessionEvent, "created_at", now - timedelta(seconds=get_config().history_age)),
+        Expiring(feed, "expires_at", time.time(), kept=_newest(feed)),
+        Expiring(event_model(), "created_at", history_ends),
     ]
 
 
@@ -120,15 +118,6 @@ def clear_batch(table: Expiring, limit: int) -> tuple[int, Expiring | None]:
 
 def _say(table: Expiring, cleared: int) -> None:
     progress.info("%s: %d expired rows cleared", table.model._meta.db_table, cleared)
-
-
-def session_model(store: Any = None) -> Any:
-    """Return the model of `store`, the site's engine by default; Session where it has no rows."""
-    from .tables import AbstractSession, Session
-
-    store = store or import_module(settings.SESSION_ENGINE).SessionStore
-    model = store.get_model_class() if hasattr(store, "get_model_class") else Session
-    return model if issubclass(model, AbstractSession) else Session
 
 
 def clear_at_login() -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections, router
+
+from .registry import revocation_model
 
 _PLAIN_SCHEMAS = (None, "", "public")
 
@@ -27,8 +26,3 @@ def current_place() -> str:
 def current_alias() -> str:
     """Return the alias of the database to which this thread writes `Revocation`."""
     return router.db_for_write(revocation_model())
-
-
-def revocation_model() -> Any:
-    """Return `Revocation`; an import would go in a circle, by way of ``objects.revoke()``."""
-    return apps.get_model("django_jwtsession", "Revocation")

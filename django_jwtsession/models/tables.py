@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from django.utils.translation import pgettext_lazy
 from ..devices.clients import words
 from ..tokens.sid import sid_from_uuid
 from .installed import require_app
+from .kinds import EventKind
 from .managers import EventManager, RevocationManager, SessionManager
 from .times import UnixNow
 
@@ -99,6 +101,14 @@ class AbstractSession(models.Model):
         return sid_from_uuid(self.id)
 
     @classmethod
+    @cache
+    def own_columns(cls) -> tuple[str, ...]:
+        """Return the names of the columns that a project's model adds to these."""
+        known = {field.name for field in AbstractSession._meta.local_fields}
+        fields = cls._meta.concrete_fields
+        return tuple(field.attname for field in fields if field.name not in known)
+
+    @classmethod
     def get_session_store_class(cls) -> type[SessionStore]:
         """Return the SessionStore that works on this model."""
         raise NotImplementedError
@@ -171,21 +181,12 @@ class SessionEvent(models.Model):
     A user's lines stay when the user is deleted, until they are as old as HISTORY_AGE.
     """
 
-    class Kind(models.TextChoices):
-        LOGIN = "login", _("signed in")
-        LOGOUT = "logout", _("signed out")
-        LOGIN_FAILED = "login_failed", _("sign-in failed")
-        REVOKED = "revoked", _("ended")
-        TOKEN_REUSE = "token_reuse", _("old copy of the cookie used")
-        NEW_DEVICE = "new_device", _("new device")
-        CHANGED = "changed", _("device or address changed")
-        NAMED = "named", _("device named")
-        TAKEOVER = "takeover", _("taken over by staff")
+    Kind = EventKind
 
     # What a session of the user's begins with.
-    BEGINS: ClassVar = (Kind.LOGIN, Kind.TAKEOVER)
+    BEGINS: ClassVar = (EventKind.LOGIN, EventKind.TAKEOVER)
 
-    kind = models.CharField(_("what"), max_length=16, choices=Kind)
+    kind = models.CharField(_("what"), max_length=16, choices=EventKind)
     sid = models.CharField(
         pgettext_lazy("sessions", "session"), max_length=22, blank=True, default=""
     )

@@ -23,7 +23,7 @@ from django.utils.module_loading import import_string
 
 from ..history import later
 from ..history.names import may_log_in
-from ..models.clearing import session_model
+from ..models.registry import session_model
 from .ending import revoke_user_sessions
 from .reasons import EndReason
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from django.db import Error, connections
 
-from ..models.place import revocation_model
+from ..models.registry import revocation_model
 from ..models.retry import run_again
 from .entries import Entry
 

@@ -18,7 +18,8 @@ from django.db import router
 from ..conf import Config, get_config
 from ..devices.clients import columns
 from ..history import takeover
-from ..models.clearing import session_model
+from ..history.events import tell
+from ..models.registry import event_model, session_model
 from ..models.retry import run_again
 from ..models.times import to_datetime
 from ..signals import session_revoked, token_reused
@@ -129,7 +130,7 @@ _DEVICE = ("ip_address", "user_agent", "browser", "os", "device")
 
 def _from_history(sid: str) -> _Ended:
     """Return whose session without a row it is, and its device, as its login was recorded."""
-    history = _history()
+    history = event_model()
     logins = history.objects.filter(sid=sid, kind__in=history.BEGINS)
     login = logins.order_by("-created_at").values_list("user_id", *_DEVICE).first()
     return _Ended(sid, None) if login is None else _Ended(sid, login[0], login[1:])
@@ -192,14 +193,11 @@ def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -
     session = model.objects.filter(pk=pk).first()
     if session is None or not model.objects.filter(pk=pk).delete()[0]:
         return  # a parallel request has done it
-    from ..history.events import tell
-    from ..models.tables import SessionEvent
-
-    config, user_id = get_config(), session.user_id
+    config, user_id, history = get_config(), session.user_id, event_model()
     end = row_end(config, _unix(session.cookie_until))
-    publish([Entry("s", session.sid, end, SessionEvent.Kind.TOKEN_REUSE.value)])
-    event = SessionEvent.objects.using(router.db_for_write(SessionEvent)).create(
-        kind=SessionEvent.Kind.TOKEN_REUSE,
+    publish([Entry("s", session.sid, end, history.Kind.TOKEN_REUSE.value)])
+    event = history.objects.using(router.db_for_write(history)).create(
+        kind=history.Kind.TOKEN_REUSE,
         sid=session.sid,
         user_id=user_id,
         detail={"ip_address": session.ip_address, "user_agent": session.user_agent},
@@ -262,7 +260,7 @@ def enforce_limit(
 
 def _taken_over(user_id: Any, pks: list[Any]) -> set[Any]:
     """Return those of a user's sessions in which staff work."""
-    history = _history()
+    history = event_model()
     events = history.objects.filter(
         user_id=user_id,
         kind=history.Kind.TAKEOVER,
@@ -277,7 +275,7 @@ def _unix(at: Any) -> float | None:
 
 def _note(ended: list[_Ended], by: Any, reason: str) -> None:
     """Write the history and send the signal."""
-    history = _history()
+    history = event_model()
     history.objects.bulk_create(
         history(
             kind=history.Kind.REVOKED,
@@ -293,9 +291,3 @@ def _note(ended: list[_Ended], by: Any, reason: str) -> None:
         session_revoked.send(
             sender=session_model(), sid=one.sid, user_id=one.user_id, by=by, reason=reason
         )
-
-
-def _history() -> Any:
-    from ..models.tables import SessionEvent
-
-    return SessionEvent

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from django.db import connections
 from django.db.models import Count
 
-from ..models.place import revocation_model
+from ..models.registry import revocation_model
 from ..models.times import UnixNow
 from .entries import SESSION, Line
 

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from ...exceptions import BadToken
-from ...models.clearing import session_model
+from ...models.registry import session_model
 from ...revocation import ending as revocation
 from ...revocation.reasons import EndReason
 from . import _person, _revoke, _status

@@ -25,8 +25,9 @@ from ..models.registry import session_model
 from ..models.tables import SessionEvent
 from ..pages.listing import ENDS, engine_model
 from ..revocation.ending import revoke_session
-from ..revocation.feed import get_feed
+from ..revocation.logins import Login, ended_of
 from ..revocation.reasons import EndReason, in_words
+from ..tokens.sid import sid_from_uuid, uuid_from_sid
 from . import export as admin_export
 from .base import PeopleList, ReadOnlyAdmin
 from .ending import ask, end_user_url, ended_already, may_end, title_of, way_back
@@ -192,7 +193,7 @@ def mark_alive(events: Iterable[Any]) -> None:
 def _alive(events: Iterable[Any]) -> set[str]:
     """Return the sids of the logins among some events whose sessions are not known to have ended.
 
-    One query for all: an EXISTS in that of the list is slow where many failed logins have no sid.
+    Two queries for all: an EXISTS in that of the list is slow where many failed logins have no sid.
     """
     oldest = timezone.now() - timedelta(seconds=get_config().absolute_age)
     events = [one for one in events if one.kind in SessionEvent.BEGINS]
@@ -203,14 +204,14 @@ def _alive(events: Iterable[Any]) -> set[str]:
         .values_list("sid", flat=True)
     )
     alive = logins.keys() - set(ends)
-    if engine_model() is not None:
-        return alive
-    get_feed().refresh()  # without rows, the end of all of a user's sessions names none of them
-    return {sid for sid in alive if not _ended_with_all(logins[sid])}
-
-
-def _ended_with_all(login: Any) -> bool:
-    return get_feed().revoked(login.sid, str(login.user_id), login.created_at.timestamp())
+    model = engine_model()
+    if model is not None:  # a session also ends unsaid: by its age, or by another user's login
+        rows = model.objects.filter(pk__in=map(uuid_from_sid, alive)).in_force()
+        return set(map(sid_from_uuid, rows.values_list("pk", flat=True)))
+    # Without rows, the end of all of a user's sessions names none of them.
+    return alive - ended_of(
+        Login(sid, str(logins[sid].user_id), logins[sid].created_at.timestamp()) for sid in alive
+    )
 
 
 admin.site.register(SessionEvent, SessionEventAdmin)

@@ -30,7 +30,7 @@ from ..history.events import device_of
 from ..models.tables import AbstractSession, SessionEvent
 from ..models.times import to_datetime
 from ..revocation.ending import revoke_session
-from ..revocation.feed import get_feed
+from ..revocation.logins import Login, ended_of
 from ..revocation.reasons import EndReason
 from ..tokens.sid import uuid_from_sid
 from .names import names_of
@@ -305,13 +305,13 @@ def _from_history(user_id: Any, subject: Any, own: str) -> list[Listed]:
         user=user_id,
         created_at__gt=to_datetime(time.time() - config.absolute_age),
     )
+    begun = list(events.filter(kind__in=SessionEvent.BEGINS).order_by("-created_at")[:_MOST])
     ended = set(events.filter(kind__in=ENDS).values_list("sid", flat=True))
-    feed = get_feed()
-    feed.refresh()
+    ended |= ended_of(Login(one.sid, subject, one.created_at.timestamp()) for one in begun)
     found: dict[str, Listed] = {}
-    for event in events.filter(kind__in=SessionEvent.BEGINS).order_by("-created_at")[:_MOST]:
+    for event in begun:
         sid = event.sid
-        if sid in found or sid in ended or feed.revoked(sid, subject, event.created_at.timestamp()):
+        if sid in found or sid in ended:
             continue
         found[sid] = Listed(
             sid=sid,

@@ -33,7 +33,8 @@ def user_id(model: Any, value: Any) -> Any:
     field = model._meta.get_field("user").target_field
     try:
         pk = field.to_python(value)
-        field.run_validators(pk)
+        # Of a class of the project's own, validators know what the database gets of it.
+        field.run_validators(field.get_prep_value(pk))
     except (ValidationError, ValueError, TypeError, OverflowError):
         return None
     return pk

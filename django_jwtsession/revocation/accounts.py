@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -32,18 +32,26 @@ _AUTH = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
 
 
 def watch(users: Any) -> None:
-    """Be told of what happens to the users of a model, of its proxies and of its subclasses.
+    """Be told of what happens to the users of a model, of its proxies, subclasses and parents.
 
     Django sends the signal of a saved object for its own class alone, that of a deleted one for its
-    parents too.
+    parents too, and for its subclasses that have a row of it.
     """
-    uid = "django_jwtsession.accounts"
+    uid, parts = "django_jwtsession.accounts", set(_tables_of(users))
     for model in apps.get_models():
-        if issubclass(model, users):
+        if issubclass(model, users) or model in parts:
             post_init.connect(_remember, sender=model, dispatch_uid=uid)
             post_save.connect(_on_save, sender=model, dispatch_uid=uid)
             if model is users or model._meta.proxy:
                 post_delete.connect(_on_delete, sender=model, dispatch_uid=uid)
+
+
+def _tables_of(users: Any) -> Iterator[Any]:
+    """Yield the models that hold a part of a user under the same key."""
+    yield users
+    for parent, link in users._meta.parents.items():
+        if link is not None and link.primary_key:
+            yield from _tables_of(parent)
 
 
 # --- what has happened ---------------------------------------------------------------------------

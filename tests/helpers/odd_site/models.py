@@ -1,4 +1,8 @@
-"""Users whose primary key is text of its own class, which prepares values and nothing else."""
+"""Models as projects have them that make sessions harder.
+
+Users whose primary key is text of its own class, which prepares values and nothing else; users in
+two tables; rows that hang on sessions.
+"""
 
 from __future__ import annotations
 
@@ -55,3 +59,43 @@ class OddUser(AbstractUser):
 
     class Meta:
         app_label = "odd_site"
+
+
+class Person(AbstractUser):
+    """The first table of users in two."""
+
+    class Meta:
+        app_label = "odd_site"
+
+
+class Member(Person):
+    """A user whose primary key is the link to the first table."""
+
+    number = models.IntegerField(default=0)
+
+    class Meta:
+        app_label = "odd_site"
+
+
+class Cart(models.Model):
+    """What a shop keeps for a visitor, for as long as the session lives."""
+
+    session = models.ForeignKey("django_jwtsession.Session", models.CASCADE)
+
+    class Meta:
+        app_label = "odd_site"
+
+    def __str__(self) -> str:
+        return f"cart {self.pk}"
+
+
+class Visit(models.Model):
+    """What a site counts, also when the session is over."""
+
+    session = models.ForeignKey("django_jwtsession.Session", models.SET_NULL, null=True)
+
+    class Meta:
+        app_label = "odd_site"
+
+    def __str__(self) -> str:
+        return f"visit {self.pk}"

@@ -16,11 +16,13 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
+from django_jwtsession.backends.process import written
 from django_jwtsession.devices.locations import location
+from django_jwtsession.devices.places import sightings
 from django_jwtsession.history import events as history
 from django_jwtsession.models import Session, SessionEvent
 
-from ..conftest import Visit
+from ..conftest import ENGINES, Visit, write
 from ..factories import PASSWORD, UserFactory, browser
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
@@ -265,6 +267,30 @@ def test_flag_that_nobody_signed_takes_over_nothing() -> None:
     assert history.takeover.actor_of({"loginas_from_user": "1:forged"}) is None
     assert history.takeover.actor_of({"hijack_history": []}) is None
     assert AnonymousUser().pk is None
+
+
+# --- who writes, in a process that did not see the login -----------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"])
+def test_forty_writes_from_elsewhere_in_another_process_are_one_change(
+    engine: str, ada: User, visit: Visit, settings: Any, clock: Any
+) -> None:
+    settings.SESSION_ENGINE = ENGINES[engine]
+    client = Client(headers=LINUX)
+    visit(lambda request: login(request, ada), by=client)
+    other, seen = Client(headers=MAC, REMOTE_ADDR="198.51.100.7"), []
+    for minute in range(40):
+        sightings.clear()  # a process that has just started
+        written.forget()
+        clock.shift(60)
+        other.cookies = client.cookies
+        visit(write(minute=minute), by=other)
+        seen.append(Session.objects.get().last_seen_at)
+    changed = SessionEvent.objects.filter(kind=Kind.CHANGED)
+    assert [(one.ip_address, one.browser) for one in changed] == [("198.51.100.7", "Safari 18")]
+    assert Session.objects.get().get_decoded()["minute"] == 39
+    assert len(set(seen)) == 1 + 40 * 60 // 300
 
 
 # --- places --------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import login
-from django.contrib.auth.models import User
 from django.test import Client
 from django.test.utils import override_settings
 
@@ -21,8 +20,8 @@ NEW = "another long password"
 
 
 @pytest.fixture
-def ada(db: None) -> User:
-    user: User = UserFactory(username="ada")
+def ada(db: None) -> Any:
+    user: Any = UserFactory(username="ada")
     return user
 
 
@@ -45,19 +44,21 @@ def listed(client: Client) -> list[str]:
 
 
 def sid(client: Client) -> str:
-    return str(client.session.sid)
+    session: Any = client.session
+    return str(session.sid)
 
 
 def ends_offered(sid: str) -> bool:
     """Tell whether the admin's history offers to end the session of a login."""
+    user: Any = UserFactory(admin=True)
     staff = Client()
-    staff.force_login(UserFactory(admin=True))
+    staff.force_login(user)
     page = open_page(staff, f"/admin/django_jwtsession/sessionevent/?q={sid}").content.decode()
     return "/end/" in page
 
 
 def test_login_of_a_visitor_is_listed_on_the_other_devices(
-    engine: str, ada: User, visit: Visit
+    engine: str, ada: Any, visit: Visit
 ) -> None:
     first, second = Client(), Client()
     for client in (first, second):
@@ -68,7 +69,7 @@ def test_login_of_a_visitor_is_listed_on_the_other_devices(
     assert ends_offered(sid(first))
 
 
-def test_proof_of_identity_takes_no_session_off_the_lists(engine: str, ada: User) -> None:
+def test_proof_of_identity_takes_no_session_off_the_lists(engine: str, ada: Any) -> None:
     first, second = log_in(Client()), log_in(Client())
     for _ in range(2):
         assert open_page(first, "/confirm/", {"password": PASSWORD}).status_code == 302
@@ -77,7 +78,7 @@ def test_proof_of_identity_takes_no_session_off_the_lists(engine: str, ada: User
     assert ends_offered(sid(first))
 
 
-def test_list_after_an_own_new_password_shows_exactly_this_session(engine: str, ada: User) -> None:
+def test_list_after_an_own_new_password_shows_exactly_this_session(engine: str, ada: Any) -> None:
     client, other = log_in(Client()), log_in(Client())
     gone = sid(other)
     form = {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
@@ -89,12 +90,13 @@ def test_list_after_an_own_new_password_shows_exactly_this_session(engine: str, 
 
 
 def test_session_that_ended_with_another_user_s_login_is_listed_no_more(
-    engine: str, ada: User, visit: Visit
+    engine: str, ada: Any, visit: Visit
 ) -> None:
     own, shared = log_in(Client()), log_in(Client())
     gone = sid(shared)
     assert open_page(shared, "/confirm/", {"password": PASSWORD}).status_code == 302
-    visit(lambda request: login(request, UserFactory()), by=shared)
+    another: Any = UserFactory()
+    visit(lambda request: login(request, another), by=shared)
     assert listed(own) == [sid(own)]
     assert number_of(ada) == 1
     assert not ends_offered(gone)

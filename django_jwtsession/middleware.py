@@ -27,7 +27,7 @@ from .backends.knowledge import Ended
 from .backends.options import get_options
 from .backends.passive import is_passive
 from .backends.policy import Action, respond
-from .conf import in_test_environment, require_keys
+from .conf import get_config, in_test_environment, require_keys
 from .devices import clients as devices
 from .history import later
 from .history.events import note_change
@@ -63,7 +63,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         super().__init__(get_response)
         if issubclass(self.SessionStore, TokenSession):
             # A wrong setting is an error now, not in a request.
-            require_keys(allow_short=settings.DEBUG or in_test_environment())
+            require_keys(get_config(), allow_short=settings.DEBUG or in_test_environment())
             devices.warm()
 
     def __call__(self, request: HttpRequest) -> Any:

@@ -13,13 +13,13 @@ from benchmarks import shape
 from django_jwtsession.conf import problems
 
 # What is there now, and the goal.
-LONGEST_FILE = 421  # 350
+LONGEST_FILE = 416  # 350
 LONGEST_CLASS = 364  # 250
 MIDDLE_FUNCTION = 6
 LONG_FUNCTION = 20
 INNER_IMPORTS = 8  # the six of apps.py, and the two arrows that go up
 IN_CYCLES = 0
-FILES_ENTERED = {"read": 22, "login": 47}  # 8, 22
+FILES_ENTERED = {"read": 22, "login": 48}  # 8, 22
 
 
 @pytest.fixture(scope="module")
@@ -59,4 +59,4 @@ def test_cycle_is_found_by_whatever_way_round() -> None:
 
 def test_only_files_of_the_package_are_counted_and_each_once() -> None:
     found = shape.walk(lambda: [problems({}), problems({})])
-    assert found.files == ["conf.py"]
+    assert found.files == ["conf/rules.py"]

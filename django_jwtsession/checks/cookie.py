@@ -15,16 +15,16 @@ from .values import if_config
 _FITS_PROXIES = 3072
 
 
-def _prefix() -> str:
+def name_prefix() -> str:
     """Return the prefix of the cookie's name; browsers compare it in any case."""
     name = settings.SESSION_COOKIE_NAME.lower()
     prefixes = ("__host-http-", "__host-", "__http-", "__secure-")
     return next((prefix for prefix in prefixes if name.startswith(prefix)), "")
 
 
-def _unkept_promises() -> list[str]:
+def unkept_promises() -> list[str]:
     """Return what the name's prefix promises and the settings do not keep (RFC 6265bis 4.1.3)."""
-    prefix, name = _prefix(), settings.SESSION_COOKIE_NAME
+    prefix, name = name_prefix(), settings.SESSION_COOKIE_NAME
     host, http = prefix.startswith("__host-"), prefix.endswith("http-")
     rules = (
         (bool(prefix) and not settings.SESSION_COOKIE_SECURE, "SESSION_COOKIE_SECURE = True"),
@@ -57,13 +57,13 @@ def _could_have_host_prefix() -> bool:
         bool(settings.SESSION_COOKIE_SECURE)
         and not settings.SESSION_COOKIE_DOMAIN
         and settings.SESSION_COOKIE_PATH == "/"
-        and not _prefix()
+        and not name_prefix()
     )
 
 
 def _could_have_secure_prefix() -> bool:
     domain, secure = settings.SESSION_COOKIE_DOMAIN, settings.SESSION_COOKIE_SECURE
-    return bool(domain and secure) and not _prefix()
+    return bool(domain and secure) and not name_prefix()
 
 
 def _is_jwks_without_audience(config: Config) -> bool:
@@ -79,7 +79,7 @@ def _may_overfill_proxies(config: Config) -> bool:
 
 
 ALWAYS = (
-    Check("E005", _unkept_promises),
+    Check("E005", unkept_promises),
     Check(
         "E010",
         when(

@@ -35,6 +35,8 @@ else:
 MAX_AGE = 300
 # Where the session engine is another one, as in some projects' tests.
 _CONFIRMED_AT = "_jwtsession_confirmed_at"
+# On a guarded view: what it asks for.
+_WANTED = "_jwtsession_wanted"
 # What was proved, and when (Unix time): {"pwd": 1795600000.0}.
 _PROOFS = "_jwtsession_proofs"
 
@@ -80,13 +82,24 @@ def _guarded(view: _ViewFunction, wanted: Wanted) -> _ViewFunction:
             refusal = await aask_for_proof(request, wanted)
             return refusal or await view(request, *args, **kwargs)
 
+        setattr(awrapped, _WANTED, wanted)
         return markcoroutinefunction(awrapped)
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return ask_for_proof(request, wanted) or view(request, *args, **kwargs)
 
+    setattr(wrapped, _WANTED, wanted)
     return wrapped
+
+
+def wanted_by(view: Any) -> Wanted | None:
+    """Return what a view of the URLconf asks for, None if it asks for nothing."""
+    of_class = getattr(view, "view_class", None)
+    if isinstance(of_class, type) and issubclass(of_class, FreshLoginMixin):
+        return Wanted(of_class.max_login_age, frozenset(of_class.login_methods))
+    found: Wanted | None = getattr(view, _WANTED, None)
+    return found
 
 
 class FreshLoginMixin(_View):

@@ -14,6 +14,8 @@ from ...exceptions import BadToken
 from ...models.registry import session_model
 from ...revocation import ending as revocation
 from ...revocation.reasons import EndReason
+from ..audit import audit, report
+from ..audit.site import look
 from . import _person, _revoke, _status
 from ._inspect import Report, inspect
 from ._keygen import KEY_TYPES, keygen
@@ -55,6 +57,11 @@ class Command(BaseCommand):
         _revoke.add_arguments(end)
         how = commands.add_parser("status", help="say whether ends of sessions reach the processes")
         how.add_argument("--json", action="store_true", help="print one JSON object")
+        sheet = commands.add_parser("audit", help="judge the site by OWASP ASVS 5.0: V3.3, V7, V9")
+        sheet.add_argument("--format", choices=report.FORMATS, default="text")
+        sheet.add_argument(
+            "--level", type=int, choices=(1, 2, 3), default=3, help="up to this level of ASVS"
+        )
         tell = commands.add_parser("export", help="print what is kept on a user, as JSON")
         tell.add_argument("--user", required=True, metavar="NAME", help="the name of a login")
         erase = commands.add_parser("erase", help="end a user's sessions and delete their history")
@@ -131,6 +138,14 @@ class Command(BaseCommand):
         found = _status.status()
         self.stdout.write(_status.as_json(found) if json else _status.as_text(found))
         if found.problems:
+            sys.exit(1)
+
+    def audit(self, *, format: str, level: int, **options: Any) -> None:  # noqa: A002  # as above
+        """Print the site's sheet; exit with 1 where something is not met, for CI."""
+        site = look()
+        judged = audit(site, level)
+        self.stdout.write(report.write(site, judged, format))
+        if not report.is_met(judged):
             sys.exit(1)
 
     def export(self, *, user: str, **options: Any) -> None:

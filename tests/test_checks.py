@@ -97,6 +97,7 @@ def test_short_key_is_an_error_that_says_how_to_make_one(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("settings", SHORT)
+@pytest.mark.requirement("RFC 8725 3.5")
 def test_short_key_is_a_warning_in_tests_and_an_error_at_deploy(settings: Any) -> None:
     assert ids(**settings) == ["W008"]
     assert "E009" in ids(deploy=True, **settings)
@@ -119,6 +120,7 @@ def test_white_space_around_a_secret_is_a_warning(secret: Any) -> None:
     "secret",
     ["password" * 5, "a" * 40, "django-insecure-" + SECRET, b"0123456789" * 4, "ab" * 20],
 )
+@pytest.mark.requirement("RFC 8725 3.5")
 def test_secret_that_is_easily_guessed_is_warned_of_at_deploy(secret: Any) -> None:
     (message,) = found(deploy=True, JWTSESSION={"KEYS": [secret]}, **SECURE)
     assert message.id == "django_jwtsession.W017"
@@ -200,6 +202,7 @@ def test_engine_that_does_not_exist_is_an_error_with_the_nearest_name(
         ),
     ],
 )
+@pytest.mark.requirement("ASVS 3.3.1", "RFC 6265bis 4.1.3")
 def test_cookie_that_browsers_would_refuse_is_an_error(settings: Any, write: str) -> None:
     (message,) = found(**settings)
     assert message.id == "django_jwtsession.E005"
@@ -207,6 +210,7 @@ def test_cookie_that_browsers_would_refuse_is_an_error(settings: Any, write: str
 
 
 @pytest.mark.parametrize("name", ["__Host-id", "__Secure-id", "__Host-Http-id", "__Http-id", "id"])
+@pytest.mark.requirement("RFC 6265bis 4.1.3")
 def test_cookie_that_keeps_its_names_promise_is_fine(name: str) -> None:
     assert ids(**{**SECURE, "SESSION_COOKIE_NAME": name}) == []
 
@@ -377,6 +381,7 @@ def test_mails_that_cannot_link_to_the_sessions_are_a_warning(key: str) -> None:
         ({"SESSION_COOKIE_SAMESITE": False}, "W014", '"Lax"'),
     ],
 )
+@pytest.mark.requirement("ASVS 3.3.1", "ASVS 3.3.2", "ASVS 3.3.4")
 def test_deployment_is_warned_of_open_cookies(changed: Any, expected: str, write: str) -> None:
     (message,) = found(deploy=True, **SECURE | changed)
     assert message.id == f"django_jwtsession.{expected}"
@@ -384,16 +389,19 @@ def test_deployment_is_warned_of_open_cookies(changed: Any, expected: str, write
     assert ids(**SECURE | changed) == []  # not while developing
 
 
+@pytest.mark.requirement("ASVS 3.3.3")
 def test_prefix_is_asked_of_a_cookie_by_what_it_can_have() -> None:
     shared = {**SECURE, "SESSION_COOKIE_NAME": "id", "SESSION_COOKIE_DOMAIN": ".example.com"}
     assert ids(deploy=True, **shared) == ["W015"]
     assert ids(deploy=True, **shared | {"SESSION_COOKIE_NAME": "__Secure-id"}) == []
 
 
+@pytest.mark.requirement("ASVS 3.3.2")
 def test_samesite_none_without_https_is_an_error() -> None:
     assert ids(SESSION_COOKIE_SAMESITE="None") == ["E010"]
 
 
+@pytest.mark.requirement("ASVS 9.2.4")
 def test_keys_that_are_published_without_an_audience_are_warned_of() -> None:
     key = generate_private_key(SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

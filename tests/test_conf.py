@@ -111,6 +111,7 @@ def test_empty_dict_is_a_good_configuration(settings: Any) -> None:
     assert short_keys(get_config()) + unusable_keys(get_config()) == []
 
 
+@pytest.mark.requirement("RFC 8725 3.6")
 def test_defaults_are_the_documented() -> None:
     config = Config()
     assert tuple(config.algorithms) == ("A256GCM",)

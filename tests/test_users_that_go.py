@@ -205,6 +205,7 @@ WAYS = [by_instance, by_queryset, by_admin, by_admin_action]
 
 @pytest.mark.urls("tests.urls")
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.requirement("ASVS 7.4.2")
 def test_deleted_user_has_no_sessions(engine: str, ada: User, way: Any) -> None:
     client, pk = browser(ada), ada.pk
     way(ada)
@@ -241,6 +242,7 @@ def test_users_without_sessions_are_deleted_at_a_query_more_each(db_engine: None
 
 
 @pytest.mark.urls("tests.urls")
+@pytest.mark.requirement("ASVS 7.4.2")
 def test_deactivated_user_does_not_come_back_with_the_account(engine: str, ada: User) -> None:
     client = browser(ada)
     ada = User.objects.get(pk=ada.pk)
@@ -334,6 +336,7 @@ def others_of(user: User) -> int:
 
 
 @pytest.mark.urls("tests.urls_password")
+@pytest.mark.requirement("ASVS 7.4.3")
 def test_own_new_password_keeps_this_session_alone(engine: str, ada: User) -> None:
     client, other = browser(ada), browser(ada)
     form = {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
@@ -347,6 +350,7 @@ def test_own_new_password_keeps_this_session_alone(engine: str, ada: User) -> No
 
 
 @pytest.mark.urls("tests.urls_password")
+@pytest.mark.requirement("ASVS 7.4.3")
 def test_password_set_by_staff_ends_all(engine: str, ada: User) -> None:
     client, admin = browser(ada), browser(UserFactory(admin=True))
     form = {"password1": NEW, "password2": NEW, "usable_password": "true"}

@@ -61,6 +61,7 @@ def is_signed_in(client: Client) -> bool:
 # --- all sessions of a user ----------------------------------------------------------------------
 
 
+@pytest.mark.requirement("ASVS 7.4.5")
 def test_all_sessions_of_a_user_end_once_that_is_confirmed(engine: str) -> None:
     root = superuser()
     ada, grace = UserFactory(username="ada"), UserFactory(username="grace")

@@ -266,6 +266,7 @@ def test_nothing_can_be_added_or_edited(staff: Client) -> None:
 # --- ending --------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("ASVS 7.4.5")
 def test_ended_browser_is_anonymous_at_its_next_request(staff: Client) -> None:
     user = UserFactory(username="ada")
     first, second = browser(user), browser(user)

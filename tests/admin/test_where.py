@@ -96,6 +96,7 @@ def test_what_matches_ends_once_its_number_was_typed(staff: Client) -> None:
     assert {event.detail["reason"] for event in events} == {"admin"}
 
 
+@pytest.mark.requirement("ASVS 7.4.5")
 def test_everybodys_end_but_ones_own(staff: Client) -> None:
     root = User.objects.get(username="root")
     phone = browser(root)

@@ -30,6 +30,7 @@ def expiring(age: float) -> Any:
 @pytest.mark.parametrize("age", [2, 3, 6, 7, 59, 119])
 @pytest.mark.parametrize("start", [0.0, 0.4, 0.999])
 @pytest.mark.parametrize("by", ["setting", "set_expiry"])
+@pytest.mark.requirement("ASVS 7.3.1")
 def test_visitor_who_comes_every_third_of_the_age_stays_and_who_idles_is_out(
     engine: str, ask: Asker, clock: Any, settings: Any, age: int, start: float, by: str
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_second_apart_for_14_seconds_and_8_seconds_idle(
 
 
 @pytest.mark.parametrize("age", [604800.0, timedelta(days=7).total_seconds(), 604800.7])
+@pytest.mark.requirement("RFC 6265bis 4.1.2.2")
 def test_max_age_is_a_whole_number(engine: str, ask: Asker, settings: Any, age: float) -> None:
     settings.SESSION_COOKIE_AGE = age
     said = ask(write(x=1)).cookies["sessionid"].OutputString()

@@ -52,6 +52,7 @@ def page(headers: dict[str, str], **values: Any) -> Any:
 
 
 @pytest.mark.parametrize("headers", SHARED, ids=str)
+@pytest.mark.requirement("RFC 6265bis 8.5")
 def test_page_that_others_may_store_carries_no_cookie_in_an_hour_of_visits(
     engine: str, ask: Asker, clock: Any, headers: dict[str, str]
 ) -> None:

@@ -37,6 +37,7 @@ def active(settings: Any) -> None:
     settings.JWTSESSION = {}
 
 
+@pytest.mark.requirement("ASVS 7.3.1")
 def test_tab_that_polls_idles_out(
     engine: str, ask: Asker, clock: Any, passive: dict[str, Any]
 ) -> None:

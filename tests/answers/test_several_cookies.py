@@ -34,6 +34,7 @@ def stale_ones(ask: Asker, clock: Any) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("order", ["{good}; {stale}", "{stale}; {good}", "a=b; {stale};{good}; c="])
+@pytest.mark.requirement("RFC 6265bis 8.6")
 def test_good_cookie_counts_wherever_it_stands_and_is_never_deleted(
     engine: str, ask: Asker, user: Any, clock: Any, order: str
 ) -> None:
@@ -103,6 +104,7 @@ def test_several_of_which_one_may_be_good_elsewhere_are_left_alone(
     assert (response.content, dict(response.cookies)) == (b"[]", {})
 
 
+@pytest.mark.requirement("ASVS 3.3.3", "RFC 6265bis 8.6")
 def test_hostile_subdomain_cannot_log_out(engine: str, ask: Asker, user: Any) -> None:
     ask.client.force_login(user)
     ask(read)  # answers the key that force_login() sets with a token

@@ -83,6 +83,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("make", "reason"), BAD.values(), ids=BAD.keys())
+@pytest.mark.requirement("ASVS 7.2.1")
 def test_bad_token_is_anonymous_with_one_record_and_no_query(
     engine: str,
     visit: Visit,

@@ -53,6 +53,7 @@ def test_ending_a_session_is_one_line_of_the_feed(
         visit(lambda request: getattr(request.session, method)())
 
 
+@pytest.mark.requirement("RFC 6265bis 8.5")
 def test_data_cannot_be_read_from_the_cookie(visit: Visit, client: Client) -> None:
     visit(write(secret="what nobody may read"))
     assert "secret" not in cookie(client)
@@ -98,6 +99,7 @@ def test_auth_keys_of_any_form_come_back_as_they_were(data: dict[str, Any]) -> N
     assert dict(SessionStore(session.session_key).items()) == data
 
 
+@pytest.mark.requirement("RFC 8725 3.8")
 def test_users_id_is_text_in_a_token_whatever_it_was() -> None:
     session = SessionStore()
     session["_auth_user_id"] = 7
@@ -130,12 +132,14 @@ def fits(length: int) -> bool:
     return True
 
 
+@pytest.mark.requirement("ASVS 3.3.5", "RFC 6265bis 5.6")
 def test_session_of_just_4096_bytes_with_its_name_goes_out() -> None:
     largest = max(length for length in range(2800, 2950) if fits(length))
     # Four characters of base64url hold three bytes.
     assert MAX_COOKIE_SIZE - 2 <= size_of(filled(largest)) <= MAX_COOKIE_SIZE
 
 
+@pytest.mark.requirement("RFC 6265bis 5.6")
 def test_too_large_names_size_limit_and_biggest_keys_and_no_data() -> None:
     session = SessionStore()
     session.update({"small": 1, "cart": ["secret"] * 500, "search": "x" * 1000, "seen": "y" * 90})

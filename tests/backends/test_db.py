@@ -121,6 +121,7 @@ def test_last_seen_does_not_bring_a_session_back(visit: Visit, clock: Any) -> No
     assert not Session.objects.exists()
 
 
+@pytest.mark.requirement("RFC 9700 4.9")
 def test_table_alone_opens_nothing(visit: Visit, client: Client) -> None:
     visit(write(x=1))
     row = Session.objects.get()

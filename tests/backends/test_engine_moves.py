@@ -237,6 +237,7 @@ def site(db: None, settings: Any, clock: Any) -> Any:
 # The three paths on which this has happened, by hand.
 
 
+@pytest.mark.requirement("RFC 8725 3.12")
 def test_logged_out_hybrid_cookie_opens_nothing_with_the_cookie_engine(
     site: Any, user: User, clock: Any
 ) -> None:

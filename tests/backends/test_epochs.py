@@ -101,6 +101,7 @@ def reaches_fresh(visitor: Visitor) -> bool:
 
 
 @pytest.mark.parametrize("begin", BEGINNINGS)
+@pytest.mark.requirement("ASVS 7.2.4")
 def test_copy_from_an_earlier_epoch_opens_nothing(
     victim: Visitor, user: User, clock: Any, begin: Any
 ) -> None:
@@ -116,6 +117,7 @@ def test_copy_from_an_earlier_epoch_opens_nothing(
 
 @pytest.mark.parametrize("begin", BEGINNINGS)
 @pytest.mark.parametrize("after", [READS_ON, NOBODY, OVER])
+@pytest.mark.requirement("ASVS 7.2.4")
 def test_copy_from_before_a_proof_never_passes_for_a_fresh_login(
     victim: Visitor, user: User, clock: Any, begin: Any, after: float
 ) -> None:

@@ -229,6 +229,7 @@ def test_auth_cookie_with_everything_in_it_has_456_characters_at_most(
 # --- data that is too big for a cookie ------------------------------------------------------------
 
 
+@pytest.mark.requirement("ASVS 3.3.5")
 def test_big_data_stays_in_the_row_and_comes_back_when_it_shrinks(
     django_assert_num_queries: Any,
 ) -> None:

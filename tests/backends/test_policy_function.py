@@ -135,6 +135,7 @@ def test_cookie_lives_for_the_idle_age(user: User, policies: Any) -> None:
     assert visitor.response.cookies["sessionid"]["max-age"] == HOUR
 
 
+@pytest.mark.requirement("ASVS 7.3.2")
 def test_absolute_age_is_the_answer_s_and_nothing_extends_it(
     user: User, policies: Any, clock: Any
 ) -> None:
@@ -185,6 +186,7 @@ def test_oldest_session_ends_over_the_limit(user: User, policies: Any, clock: An
 
 
 @with_rows
+@pytest.mark.requirement("ASVS 7.1.2")
 def test_login_over_the_limit_is_refused_where_the_answer_says_so(
     user: User, policies: Any, clock: Any
 ) -> None:

@@ -109,6 +109,7 @@ def test_repr_of_a_row_holds_no_data(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 5, -1, -20, "middle"])
+@pytest.mark.requirement("RFC 9700 4.9")
 def test_changed_row_opens_nothing(
     visitor: Visitor, store: Any, past_the_copy: Any, place: Any
 ) -> None:

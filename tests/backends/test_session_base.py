@@ -151,6 +151,7 @@ def test_refresh_of_a_session_that_has_ended_says_so(store: Any, clock: Any) -> 
     assert reopened(session).refresh() is False
 
 
+@pytest.mark.requirement("ASVS 7.3.2")
 def test_absolute_age_ends_a_login_whatever_extends_it(
     store: Any, clock: Any, settings: Any
 ) -> None:
@@ -199,6 +200,7 @@ def test_anonymous_session_that_is_used_for_months_in_a_browser_does_not_end(
         session.save()
 
 
+@pytest.mark.requirement("ASVS 7.2.2")
 def test_flush_ends_the_session_and_the_next_is_another(store: Any) -> None:
     session = saved(store, x=1)
     sid, key = session.sid, session.session_key

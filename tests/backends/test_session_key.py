@@ -64,6 +64,7 @@ def saved(store: Any, **data: Any) -> Any:
 # --- its form, and its life -----------------------------------------------------------------------
 
 
+@pytest.mark.requirement("ASVS 7.2.3")
 def test_key_is_the_sid_and_eighteen_characters(store: Any) -> None:
     session = saved(store, x=1)
     assert len(session.session_key) == 40
@@ -225,6 +226,7 @@ def test_store_of_a_sid_that_is_none_holds_nothing(store: Any) -> None:
 # --- what does not open it ------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("ASVS 7.2.3")
 def test_no_part_and_no_neighbour_of_a_key_opens_anything(store: Any) -> None:
     key = saved(store, x=1).session_key
     other = saved(store, x=2).session_key

@@ -67,6 +67,7 @@ def site(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.requirement("ASVS 3.3.1", "ASVS 3.3.2", "ASVS 3.3.4")
 def test_flags_of_the_cookie(site: Site, profile: NewProfile):
     page = log_in(profile(), site.new_user())
 
@@ -93,6 +94,7 @@ def test_logout_takes_the_cookie_out_of_the_browser(site: Site, profile: NewProf
 
 
 @pytest.mark.parametrize("site", ["https"], indirect=True)
+@pytest.mark.requirement("ASVS 3.3.3", "RFC 6265bis 4.1.3")
 def test_only_a_secure_cookie_for_the_whole_site_may_have_that_name(
     site: Site, profile: NewProfile
 ):
@@ -150,6 +152,7 @@ def send_form(page: Page, site: Site, action: str, **fields: str) -> int:
     return navigation.value.status
 
 
+@pytest.mark.requirement("ASVS 7.6.2", "RFC 9700 4.7")
 def test_form_of_another_site_logs_nobody_in(site: Site, profile: NewProfile):
     page = profile()
     page.goto("/login")

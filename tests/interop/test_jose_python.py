@@ -204,6 +204,7 @@ def test_pyjwt_judges_the_claims_as_we_do(alg: str) -> None:
 
 
 @pytest.mark.parametrize(("library", "alg"), PAIRS)
+@pytest.mark.requirement("ASVS 9.2.2", "RFC 8725 3.11")
 def test_token_of_theirs_without_our_type_is_refused(library: str, alg: str) -> None:
     for typ in ("JWT", "at+jwt"):
         head = header(alg) | {"typ": typ}

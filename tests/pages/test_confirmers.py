@@ -159,6 +159,7 @@ def test_posting_nothing_proves_nothing_for_who_has_no_password(engine: str, clo
 # --- what a site registers -----------------------------------------------------------------------
 
 
+@pytest.mark.requirement("ASVS 7.5.3")
 def test_site_asks_for_another_factor_than_the_password(engine: str, clock: Any) -> None:
     register(Code())
     user = UserFactory()
@@ -265,6 +266,7 @@ def test_provider_that_asks_again_logs_the_same_user_in(engine: str, clock: Any)
     assert client.get("/amr/").content == b"mfa pwd"
 
 
+@pytest.mark.requirement("ASVS 7.5.3")
 def test_provider_that_logs_another_user_in_proves_nothing(engine: str, clock: Any) -> None:
     register(Provider())
     client = Client()

@@ -68,6 +68,7 @@ def test_closed_page_leads_to_the_login_and_back(client: Client) -> None:
 @pytest.mark.parametrize(
     "target", ["https://evil.example/", "//evil.example", "///evil", "javascript:alert(1)", "\\\\e"]
 )
+@pytest.mark.requirement("RFC 9700 4.11")
 def test_login_never_leads_to_another_site(client: Client, target: str) -> None:
     response = client.post(f"/login/?next={target}", credentials(next=target))
     assert response.headers["Location"] == "/closed/"
@@ -93,6 +94,7 @@ def test_login_without_csrf_token_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["login", "logout"])
+@pytest.mark.requirement("ASVS 7.6.2", "RFC 9700 4.7")
 def test_other_sites_forms_are_refused_by_fetch_metadata(client: Client, name: str) -> None:
     response = client.post(reverse(name), credentials(), headers=CROSS_SITE)
     assert response.status_code == 403

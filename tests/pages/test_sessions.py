@@ -93,6 +93,7 @@ def test_each_session_tells_device_address_login_and_last_use(db_engine: None) -
     assert "Safari 18 on macOS This device Active now 127.0.0.1 Signed in just now" in page
 
 
+@pytest.mark.requirement("ASVS 7.5.2")
 def test_cookie_engine_lists_the_logins_and_says_what_it_does_not_know(
     cookie_engine: None,
 ) -> None:
@@ -190,6 +191,7 @@ def test_words_of_a_browser_are_text_and_not_markup(db_engine: None) -> None:
     assert b"<script>" not in browser(user).get(PAGE).content
 
 
+@pytest.mark.requirement("ASVS 3.3.4", "RFC 6265bis 8.5")
 def test_page_shows_no_token_and_is_never_stored(engine: str) -> None:
     client = browser(UserFactory())
     response = client.get(PAGE)
@@ -257,6 +259,7 @@ def test_all_end_with_this_one(engine: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["end-others/", "end-all/"])
+@pytest.mark.requirement("ASVS 7.5.2")
 def test_all_end_by_a_proof_in_the_form_itself_however_fresh_the_login(
     engine: str, path: str
 ) -> None:
@@ -271,6 +274,7 @@ def test_all_end_by_a_proof_in_the_form_itself_however_fresh_the_login(
     assert not is_in(other)
 
 
+@pytest.mark.requirement("ASVS 7.5.2")
 def test_one_session_ends_by_a_login_or_proof_of_the_last_five_minutes(
     engine: str, clock: Any
 ) -> None:
@@ -297,6 +301,7 @@ def test_ones_own_session_ends_however_old_the_login_is(engine: str, clock: Any)
     assert not is_in(client)
 
 
+@pytest.mark.requirement("RFC 6265bis 8.2", "RFC 9700 4.7")
 def test_links_and_other_sites_end_nothing(engine: str) -> None:
     user = UserFactory()
     client, other = browser(user), browser(user)

@@ -50,6 +50,7 @@ def test_login_keeps_the_data_and_the_sid(engine: str, visit: Visit, user: User)
     assert visit(lambda request: request.session["cart"]).content == b"1"
 
 
+@pytest.mark.requirement("RFC 6265bis 8.4")
 def test_login_with_a_cookie_that_somebody_planted_does_not_share_it(
     db_engine: None, visit: Visit, user: User
 ) -> None:

@@ -96,6 +96,7 @@ def confirm(client: Client, next_url: str, password: str = PASSWORD, **kwargs: A
 
 
 @pytest.mark.parametrize("page", PAGES)
+@pytest.mark.requirement("ASVS 7.5.1")
 def test_fresh_login_passes_and_an_old_one_gives_the_password_and_comes_back(
     engine: str, page: str, clock: Any
 ) -> None:
@@ -172,6 +173,7 @@ def test_password_of_somebody_else_opens_nothing(db_engine: None, clock: Any) ->
 @pytest.mark.parametrize(
     "target", ["https://evil.example/", "//evil.example", "///evil", "javascript:alert(1)", "\\\\e"]
 )
+@pytest.mark.requirement("RFC 9700 4.11")
 def test_confirmation_never_leads_to_another_site(db_engine: None, target: str) -> None:
     client = browser(UserFactory())
     assert confirm(client, target).headers["Location"] == "/sessions/"

@@ -54,6 +54,7 @@ def test_login_is_there_where_a_site_includes_it(settings: Any, urls: Any) -> No
 
 
 @pytest.mark.django_db
+@pytest.mark.requirement("ASVS 7.4.4")
 def test_sessions_page_signs_out_without_our_logout(settings: Any) -> None:
     settings.ROOT_URLCONF = PAGES_ALONE
     settings.LOGOUT_REDIRECT_URL = "/bye/"

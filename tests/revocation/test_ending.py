@@ -57,6 +57,7 @@ def test_ended_session_is_anonymous_at_its_next_request(
     assert visit(who, by=other).content == b"ada"
 
 
+@pytest.mark.requirement("ASVS 7.4.1")
 def test_copy_from_before_logout_is_refused(engine: str, user: Any, visit: Visit) -> None:
     client, thief = logged_in(user), Client()
     thief.cookies["sessionid"] = cookie(client)
@@ -64,6 +65,7 @@ def test_copy_from_before_logout_is_refused(engine: str, user: Any, visit: Visit
     assert visit(who, by=thief).content == b""
 
 
+@pytest.mark.requirement("ASVS 7.2.4", "RFC 6265bis 8.4")
 def test_copy_from_before_login_is_refused(engine: str, user: Any, visit: Visit) -> None:
     client, thief = Client(), Client()
     visit(write(cart=[1]), by=client)
@@ -73,6 +75,7 @@ def test_copy_from_before_login_is_refused(engine: str, user: Any, visit: Visit)
     assert client.session["cart"] == [1]
 
 
+@pytest.mark.requirement("ASVS 7.4.3")
 def test_copy_from_before_a_password_change_is_refused(
     engine: str, user: Any, visit: Visit
 ) -> None:
@@ -160,6 +163,7 @@ async def test_async_twins(user: Any, settings: Any) -> None:
     assert await revocation.arevoke_user_sessions(user) == 0
 
 
+@pytest.mark.requirement("ASVS 7.4.1")
 def test_entry_outlives_every_token_it_blocks(user: Any, settings: Any, clock: Any) -> None:
     settings.SESSION_ENGINE = ENGINES["cookie"]
     client = logged_in(user)
@@ -168,6 +172,7 @@ def test_entry_outlives_every_token_it_blocks(user: Any, settings: Any, clock: A
     assert entry.expires_at >= NOW + settings.SESSION_COOKIE_AGE
 
 
+@pytest.mark.requirement("ASVS 7.4.1")
 def test_late_answer_after_logout_sets_no_cookie(
     engine: str, user: Any, visit: Visit, clock: Any
 ) -> None:

@@ -280,6 +280,7 @@ class BrowserAndThief(HonestBrowser):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("machine", [HonestBrowser, BrowserAndThief])
+@pytest.mark.requirement("RFC 9700 4.14.2")
 def test_rotation_finds_old_copies_and_nothing_else(machine: Any, settings: Any) -> None:
     settings.SESSION_COOKIE_AGE = 30 * 24 * 3600
     run_state_machine_as_test(machine, settings=SETTINGS)

@@ -73,6 +73,7 @@ def test_late_request_with_the_last_generation_gets_the_current_one(
     assert reused == []
 
 
+@pytest.mark.requirement("RFC 9700 4.14.2")
 def test_old_copy_ends_the_session_for_both(
     browser: Browser, clock: Any, reused: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:

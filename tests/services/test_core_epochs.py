@@ -20,6 +20,7 @@ def reaches_fresh(site: Site, jar: Jar) -> bool:
     return any(server.get("fresh", jar.cookie).status == 200 for server in site.servers)
 
 
+@pytest.mark.requirement("ASVS 7.2.4")
 def test_copy_from_before_a_proof_never_passes_for_it(site: Site, new_user: str) -> None:
     jar = logged_in(site.servers[0], new_user)
     thief = jar.copy()

@@ -66,6 +66,7 @@ def users(site: Site, name: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.requirement("RFC 9700 4.10.2")
 def test_cookie_of_one_tenant_opens_nothing_in_the_other(site: Site) -> None:
     here, there = site.servers
     found = users(site, f"cookie-{site.engine}")

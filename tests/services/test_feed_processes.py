@@ -58,6 +58,7 @@ def workers_that_see(server: Server, jar: Jar, count: int) -> dict[int, str | No
 @pytest.mark.parametrize(
     ("kind", "workers"), [("sync", 2), ("gthread-2", 2), ("preload", 2), ("uvicorn", 1)]
 )
+@pytest.mark.requirement("ASVS 7.4.1")
 def test_every_worker_refuses_an_ended_session_within_the_second(
     served: Callable[..., Site], kind: str, workers: int
 ) -> None:

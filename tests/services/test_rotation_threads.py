@@ -123,6 +123,7 @@ def test_browser_with_many_tabs_is_never_logged_out(site: Site) -> None:
     assert jar.get(site.servers[0], "whoami").user == user
 
 
+@pytest.mark.requirement("RFC 9700 4.14.2")
 def test_copy_that_sat_out_rotations_ends_the_session_and_is_recorded(site: Site) -> None:
     here, there = site.servers
     user = make_user(site)

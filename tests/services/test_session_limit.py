@@ -16,6 +16,7 @@ LIMIT = 3
 
 
 @pytest.mark.parametrize("engine", ["db", "hybrid"])
+@pytest.mark.requirement("ASVS 7.1.2")
 def test_exactly_the_limit_remains_after_parallel_logins(
     engine: str, site_database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -37,6 +37,7 @@ def sealed(members: dict[str, Any]) -> str:
 
 
 @given(st.dictionaries(st.sampled_from(Claims._fields) | st.text(max_size=4), JSON, max_size=8))
+@pytest.mark.requirement("RFC 8725 3.4")
 def test_any_authentic_payload_is_refused_or_read(members: dict[str, Any]) -> None:
     whole = payload(a_login()) | members
     for offered in (members, whole):

@@ -65,6 +65,7 @@ def test_site_moves_from_one_algorithm_to_another(old: str, new: str) -> None:
 
 
 @given(st.data())
+@pytest.mark.requirement("ASVS 9.1.1", "RFC 8725 3.3")
 def test_mutated_token_is_refused(data: st.DataObject) -> None:
     one = codec(data.draw(st.sampled_from(ALGORITHMS)))
     token = one.issue(a_login(d={"a": 1}), NOW)
@@ -80,6 +81,7 @@ def test_mutated_token_is_refused(data: st.DataObject) -> None:
 
 
 @given(st.data())
+@pytest.mark.requirement("ASVS 9.1.1", "RFC 8725 3.3")
 def test_token_put_together_from_two_is_refused(data: st.DataObject) -> None:
     one, other = data.draw(st.tuples(*[st.sampled_from(ALGORITHMS)] * 2))
     tokens = [codec(one).issue(a_login(), NOW), codec(other).issue(a_login(sub="1"), NOW)]
@@ -148,6 +150,7 @@ def test_issuer_whose_clock_is_ahead_of_the_week(alg: str) -> None:
     assert codec(alg).read(token, end - 5)
 
 
+@pytest.mark.requirement("RFC 8725 3.10")
 def test_forged_headers_are_not_remembered() -> None:
     one = codec()
     for alg in ALGORITHMS:
@@ -185,6 +188,9 @@ def test_what_no_reader_would_take_is_not_issued(algorithm: str, data: Any) -> N
         codec(algorithm).issue(a_session(d=data), NOW)
 
 
+@pytest.mark.requirement(
+    "ASVS 9.2.3", "ASVS 9.2.4", "RFC 8725 3.8", "RFC 8725 3.9", "RFC 9700 4.10.2"
+)
 def test_issuer_and_audience_are_put_in_and_asked_for(algorithm: str) -> None:
     ours = codec(algorithm, issuer="https://example.com", audience="app")
     token = ours.issue(a_session(), NOW)
@@ -203,6 +209,7 @@ def test_issuer_and_audience_are_put_in_and_asked_for(algorithm: str) -> None:
     ("after", "reason"),
     [(-16, "not_yet_valid"), (-15, None), (3600 + 14.9, None), (3600 + 15, "expired")],
 )
+@pytest.mark.requirement("ASVS 9.2.1")
 def test_leeway_is_a_quarter_of_a_minute(after: float, reason: str | None) -> None:
     token = codec().issue(a_session(), NOW)
     if reason is None:
@@ -212,12 +219,14 @@ def test_leeway_is_a_quarter_of_a_minute(after: float, reason: str | None) -> No
 
 
 @pytest.mark.parametrize("alg", ["ES256", "EdDSA"])
+@pytest.mark.requirement("RFC 8725 3.1")
 def test_secret_alone_cannot_issue_public_signatures(alg: str) -> None:
     with pytest.raises(BadKey, match=f"none of the keys can issue {alg}"):
         Codec(KeyRing([SECRET], "sessionid"), [alg])
 
 
 @pytest.mark.parametrize("place", ["", "sessions", "/acme"])
+@pytest.mark.requirement("ASVS 9.2.3")
 def test_token_opens_in_its_own_place_alone(algorithm: str, place: str) -> None:
     """With PEM keys, which are the same in all places, the claim tells them apart."""
     keys = [SECRET, pem(EC_KEY), pem(ED_KEY)]

@@ -49,6 +49,7 @@ def test_text_and_bytes_of_a_secret_are_the_same_key() -> None:
     assert kid_of("a", "one") != kid_of("a", "other")
 
 
+@pytest.mark.requirement("RFC 8725 3.12")
 def test_uses_weeks_and_secrets_have_keys_of_their_own() -> None:
     derived = {
         Secret(secret, salt).derive(name)
@@ -75,6 +76,7 @@ def test_longer_sessions_have_older_keys() -> None:
     assert long.find("HS256", f"{int(week) - 160}-{mark}", NOW) is None
 
 
+@pytest.mark.requirement("ASVS 9.1.3", "RFC 8725 3.10")
 def test_nothing_is_derived_for_an_unknown_secret_or_a_far_week() -> None:
     own = ring(SECRET)
     week, _, mark = kid_of(SECRET).partition("-")
@@ -308,6 +310,7 @@ def test_ed25519_has_two_names_of_which_the_listed_one_is_issued(listed: str) ->
     assert "alg" not in RING.jwks["keys"][1]
 
 
+@pytest.mark.requirement("RFC 8725 3.2")
 def test_es256_signature_draws_no_random_number() -> None:
     """RFC 6979: one that is drawn badly, once, tells the private key."""
     one = codec("ES256")
@@ -335,6 +338,7 @@ def test_es256_signature_is_64_raw_bytes() -> None:
 
 
 @pytest.mark.parametrize("alg", ALGORITHMS)
+@pytest.mark.requirement("ASVS 9.1.2", "RFC 8725 3.1")
 def test_key_is_for_one_algorithm_alone(alg: str) -> None:
     key = RING.newest(alg, NOW)
     assert key is not None

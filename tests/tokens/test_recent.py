@@ -48,6 +48,7 @@ def test_each_reader_has_data_of_its_own() -> None:
         data["more"] = 1
 
 
+@pytest.mark.requirement("ASVS 9.2.1")
 def test_time_is_judged_at_each_read() -> None:
     one = codec("A256GCM")
     token = one.issue(a_session(iat=NOW, exp=NOW + 60, nbf=NOW + 10), NOW)

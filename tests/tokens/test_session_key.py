@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from django_jwtsession.tokens.session_key import LENGTH, join, new_key_part, split
 from django_jwtsession.tokens.sid import new_sid, sid_from_uuid, uuid_from_sid
 
@@ -15,6 +17,7 @@ def test_key_has_forty_characters_and_splits_into_what_it_was_made_of() -> None:
         assert sid_from_uuid(uuid_from_sid(sid)) == sid
 
 
+@pytest.mark.requirement("ASVS 7.2.3")
 def test_random_parts_differ_in_every_place() -> None:
     parts = [new_key_part() for _ in range(2000)]
     assert len(set(parts)) == 2000

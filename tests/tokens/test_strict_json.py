@@ -54,6 +54,7 @@ def test_name_that_stands_twice_is_refused_at_any_depth(members: Any, space: str
 
 
 @given(st.text('{}[]",:\\ntrue01 a', max_size=30) | st.binary(max_size=30).map(repr))
+@pytest.mark.requirement("RFC 8725 3.7")
 def test_any_text_is_refused_or_read_as_python_reads_it(text: str) -> None:
     try:
         members = strict_json.loads(text.encode())

@@ -76,6 +76,16 @@ def test_public_keys_of_the_profile() -> None:
 
 
 @pytest.mark.parametrize("entry", HOSTILE["tokens"], ids=name)
+@pytest.mark.requirement(
+    "ASVS 9.1.2",
+    "ASVS 9.1.3",
+    "ASVS 9.2.2",
+    "RFC 8725 3.1",
+    "RFC 8725 3.2",
+    "RFC 8725 3.4",
+    "RFC 8725 3.10",
+    "RFC 8725 3.11",
+)
 def test_hostile_token_is_refused_for_the_right_reason(entry: dict[str, Any]) -> None:
     reader = strict_reader(entry)
     for _ in range(2):  # the second time as well, when something may have been remembered
@@ -101,6 +111,7 @@ def test_hostile_tokens_take_no_longer_than_their_length_explains() -> None:
             assert min(milliseconds(token) for _ in range(5)) < 20, entry["name"]
 
 
+@pytest.mark.requirement("RFC 8725 3.6")
 def test_bomb_does_not_get_its_memory() -> None:
     [bomb] = [t for t in HOSTILE["tokens"] if t["name"] == "zip: a bomb of 5 MB"]
     reader = Codec(RING, HOSTILE["algorithms"])

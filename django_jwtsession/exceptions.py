@@ -41,6 +41,13 @@ class BadKey(JWTSessionError):
     """An entry of ``JWTSESSION["KEYS"]`` cannot be used; the message never holds a part of it."""
 
 
+class SessionEnded(JWTSessionError):
+    """The session with which a stream or a socket lives is over; `session.watch()` raises it."""
+
+    def __init__(self) -> None:
+        super().__init__("The session is over.")
+
+
 class SessionTooLarge(JWTSessionError):
     """The session does not fit into one cookie: name and value, RFC 6265 6.1."""
 

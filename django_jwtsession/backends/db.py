@@ -32,6 +32,8 @@ from .renewing import RowRenewing
 class SessionStore(RowRenewing):
     """A session in the database, ended by deleting its row."""
 
+    has_rows = True
+
     @classmethod
     def get_model_class(cls) -> Any:
         """Return the model; override it, and its get_session_store_class(), to add columns."""
@@ -138,6 +140,16 @@ class SessionStore(RowRenewing):
         row = (rows.fetch_locked if lock else rows.fetch)(self.model, pk)
         content = None if row is None else self._unseal(sid, row.epoch, row.data)
         return None if row is None or content is None else Read(row, content, now)
+
+    def read_many(self, sids: set[str]) -> dict[str, Read]:
+        """Return what the rows of these sessions hold, as far as there are any; one query."""
+        now, found = time.time(), {}
+        for pk, row in rows.fetch_many(self.model, [self._pk_of(sid) for sid in sids]).items():
+            sid = sid_from_uuid(pk)
+            content = self._unseal(sid, row.epoch, row.data)
+            if content is not None:
+                found[sid] = Read(row, content, now)
+        return found
 
     def _unseal(self, sid: str, epoch: int, sealed: bytes) -> Content | None:
         try:

@@ -74,12 +74,14 @@ class Expiry(Belonging):
         end = self._absolute_end()
         return age if end is None else min(age, math.ceil(end - time.time()))
 
-    def _absolute_end(self) -> float | None:
-        who, age = self.identity, self.config.absolute_age
+    def _absolute_age(self) -> float:
+        age = self.config.absolute_age
         kept = self.__dict__.get("_session_cache", _NOTHING).get(POLICY_KEY)
-        if kept and "absolute" in kept:
-            age = min(age, kept["absolute"])
-        return policy.absolute_end(who.auth_time if who else None, age)
+        return min(age, kept["absolute"]) if kept and "absolute" in kept else age
+
+    def _absolute_end(self) -> float | None:
+        who = self.identity
+        return policy.absolute_end(who.auth_time if who else None, self._absolute_age())
 
     def _idle_end(self, now: float) -> float:
         end = policy.idle_end(now, self.get_expiry_age(), self._absolute_end())

@@ -49,6 +49,13 @@ def fetch(model: Model, pk: UUID) -> Row | None:
     return _row(statements.select(model, _database(model), Row._fields)(pk))
 
 
+def fetch_many(model: Model, pks: list[UUID]) -> dict[UUID, Row]:
+    """Return the rows that are there, by primary key."""
+    found = model._base_manager.using(_database(model)).filter(pk__in=pks)
+    rows = ((values[0], _row(values[1:])) for values in found.values_list("pk", *Row._fields))
+    return {pk: row for pk, row in rows if row is not None}
+
+
 def fetch_locked(model: Model, pk: UUID) -> Row | None:
     """Return the newest state of the row and hold it until the transaction ends."""
     using = _database(model)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from contextlib import AbstractAsyncContextManager
 
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, load_backend
-from django.utils.crypto import constant_time_compare
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY
 
+from . import live, people
 from .expiry import Expiry
 from .flows import Flow, arun, run
 from .knowledge import Ended
@@ -19,6 +19,8 @@ _USER_EVERY = 2.0
 class Watching(Expiry):
     """The part of TokenSession that streams and sockets ask."""
 
+    # Whether there is a row that tells how the session goes on.
+    has_rows = False
     _next_user_look = 0.0
 
     def is_over(self) -> bool:
@@ -34,6 +36,20 @@ class Watching(Expiry):
         """See is_over()."""
         await self._aget_session()
         return await arun(self._watching())
+
+    def watch(self) -> AbstractAsyncContextManager[None]:
+        """Return a block for what lives longer than a request: `async with session.watch():`.
+
+        Its body is cancelled, and SessionEnded leaves it, within 1.3 s of the end: the session was
+        revoked, its idle or absolute end has come, its user was deactivated, deleted or has another
+        password. What only SQL or `queryset.update()` has changed is found within 30 s. A later
+        epoch is no end: it is the same login. A visitor without a session is not watched.
+
+        However many there are, one task an event loop asks for all. Raises SessionEnded where the
+        session is over when the block begins, DatabaseError where nobody can tell any more
+        (STALE_IF_ERROR).
+        """
+        return live.Block(self)
 
     def _watching(self) -> Flow[bool]:
         self._get_session()
@@ -51,7 +67,9 @@ class Watching(Expiry):
             return False
         self._next_user_look = now + _USER_EVERY
         yield
-        return not _lets_in(self._get_session(), self.identity.user)
+        data, who = self._get_session(), self.identity.user
+        hashed = str(data.get(HASH_SESSION_KEY, ""))
+        return not people.lets_in(str(data.get(BACKEND_SESSION_KEY, "")), who, hashed)
 
     def _is_past_its_end(self, now: float) -> bool:
         end = self._absolute_end()
@@ -68,20 +86,3 @@ class Watching(Expiry):
         """Tell whether the place where the truth is says that the session is over."""
         return False
         yield
-
-
-def _lets_in(data: dict[str, Any], user_id: str) -> bool:
-    """Tell whether the backend still knows the user, with the password of the session."""
-    try:
-        backend: Any = load_backend(data[BACKEND_SESSION_KEY])
-        user = backend.get_user(user_id)
-    except Exception:  # a backend of another deploy, an id that is none: as Django, nobody
-        return False
-    if user is None:
-        return False
-    get_hash = getattr(user, "get_session_auth_hash", None)
-    if get_hash is None:
-        return True
-    stored = str(data.get(HASH_SESSION_KEY, ""))
-    fallbacks = getattr(user, "get_session_auth_fallback_hash", tuple)
-    return any(constant_time_compare(stored, one) for one in (get_hash(), *fallbacks()))

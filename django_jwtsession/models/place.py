@@ -23,6 +23,13 @@ def current_place() -> str:
     return place if schema in _PLAIN_SCHEMAS else f"{place}/{schema}"
 
 
+def be_in(place: str) -> None:
+    """Be in a place, for a thread of the package's own: choose its tenant's schema."""
+    choose = getattr(connections[current_alias()], "set_schema", None)
+    if choose is not None:
+        choose(place.partition("/")[2] or "public")
+
+
 def current_alias() -> str:
     """Return the alias of the database to which this thread writes `Revocation`."""
     return router.db_for_write(revocation_model())

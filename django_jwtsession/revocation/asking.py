@@ -70,8 +70,8 @@ class Asking:
         self._relay = Relay(self.place)
         # What this process ended itself, until it reads so: the epoch, and until when that counts.
         self._own: dict[str, tuple[int, float]] = {}
-        # How the epochs began that are new, and when that was learned.
-        self._begun: dict[str, tuple[NewEpoch, float]] = {}
+        # How the epochs began that are new, when that was learned, and the epoch.
+        self._begun: dict[str, tuple[NewEpoch, float, int]] = {}
         self._asked_at = self._next_ask = float("-inf")
         self._outage = self._out_of_patience = False
 
@@ -194,7 +194,7 @@ class Asking:
             self._forget_old()
         for line in new:
             if line.kind == SESSION:
-                self._note(line.name, line.reason)
+                self._note(line.name, line.reason, epoch_of_line(line) + 1)
                 self._forget_own(line)
         return known_at
 
@@ -235,9 +235,9 @@ class Asking:
             f"The revocation feed could not be read for longer than STALE_IF_ERROR.{never}"
         )
 
-    def _note(self, name: str, reason: str) -> None:
+    def _note(self, name: str, reason: str, epoch: int) -> None:
         if reason in _NEW_EPOCHS:
-            self._begun[name] = NewEpoch(reason), time.time()
+            self._begun[name] = NewEpoch(reason), time.time(), epoch
 
     def _forget_own(self, line: Line) -> None:
         """An end of this process's own has been read: now the memory knows it."""

@@ -96,6 +96,14 @@ class Feed(Asking):
         begun = self._begun.get(sid)
         return None if begun is None or time.time() >= begun[1] + RECENT else begun[0]
 
+    def epoch_after(self, sid: str) -> int | None:
+        """Return the epoch with which a session goes on after its last end; None for none.
+
+        Known for some seconds after the epoch has begun.
+        """
+        begun, end = self._begun.get(sid), self.end_of(sid)
+        return begun[2] if begun is not None and begun[2] - 1 == end else None
+
     def _user_ends(self, sub: str) -> list[tuple[str, float]]:
         """Return what has ended of a user's sessions: which goes on, and from before when."""
         ends = [(keep, end.before) for keep, end in self._learning.memory.user_ends(sub)]
@@ -140,6 +148,10 @@ class Feed(Asking):
     def polls(self) -> bool:
         """Tell whether this process asks at all; not in Django's test environment."""
         return get_config().revocation_poll is not None and not in_test_environment()
+
+    def wait(self) -> float:
+        """Return the seconds until it is due; a second where this process does not ask."""
+        return max(0.0, self._next_ask - monotonic()) if self.polls() else 1.0
 
     def _is_quiet(self, max_age: float | None) -> bool:
         """Tell that there is nothing to ask and the last answer is young, as most requests find."""
@@ -200,7 +212,7 @@ class Feed(Asking):
         with self._changing:
             known = self._own.get(entry.name, (epoch, 0.0))
             self._own[entry.name] = max(epoch, known[0]), max(entry.expires_at, known[1])
-        self._note(entry.name, entry.reason)
+        self._note(entry.name, entry.reason, epoch + 1)
 
 
 _feeds: dict[str, Feed] = {}

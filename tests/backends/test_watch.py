@@ -1,0 +1,388 @@
+"""`async with session.watch():` is left with SessionEnded when the session is over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+import pytest
+import time_machine
+from asgiref.sync import sync_to_async
+from django.contrib.auth import alogin, aupdate_session_auth_hash
+from django.contrib.auth.models import User
+from django.db import DatabaseError, connections
+from django.http import HttpRequest
+from django.test import AsyncClient
+
+from django_jwtsession.backends import live
+from django_jwtsession.exceptions import SessionEnded
+from django_jwtsession.models import Session
+from django_jwtsession.revocation import (
+    arevoke_session,
+    arevoke_user_sessions,
+    get_feed,
+)
+from django_jwtsession.revocation.feed import Feed, FeedUnavailable
+from tests.conftest import DAY, ENGINES
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_connection")]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look each few milliseconds."""
+    monkeypatch.setattr(live, "_LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(live, "_SHORTEST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def moved() -> Iterator[Callable[[float], None]]:
+    """Move the clock on by some seconds; it runs on."""
+    with time_machine.travel(time.time(), tick=True) as traveller:
+        yield lambda seconds: traveller.shift(timedelta(seconds=seconds))
+
+
+def store_class(engine: str) -> Any:
+    return import_module(ENGINES[engine]).SessionStore
+
+
+@pytest.fixture
+async def client(engine: str, django_user_model: Any) -> AsyncClient:
+    """A browser in which ada is logged in."""
+    user = await sync_to_async(django_user_model.objects.create_user)("ada", password="x")
+    client = AsyncClient()
+    await client.aforce_login(user)
+    return client
+
+
+@pytest.fixture
+async def session(engine: str, client: AsyncClient) -> Any:
+    """The session as a request to a socket or a stream brings it."""
+    store = store_class(engine)(client.cookies["sessionid"].value)
+    assert await store.aget("_auth_user_id")
+    return store
+
+
+async def ada() -> User:
+    return await User.objects.aget(username="ada")
+
+
+async def is_left(session: Any, within: float = 1.0) -> bool:
+    """Tell whether the block of a session that is over is left."""
+    try:
+        async with session.watch():
+            await asyncio.sleep(within)
+    except SessionEnded:
+        return True
+    return False
+
+
+async def is_left_after(session: Any, change: Callable[[], Awaitable[Any]]) -> bool:
+    """Tell whether the block is left that was entered before a change."""
+    waiting = asyncio.create_task(is_left(session))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    await change()
+    return await waiting
+
+
+async def deactivate() -> None:
+    user = await ada()
+    user.is_active = False
+    await user.asave()
+
+
+async def change_password() -> None:
+    user = await ada()
+    await sync_to_async(user.set_password)("another")
+    await user.asave()
+
+
+async def delete_user() -> None:
+    await (await ada()).adelete()
+
+
+async def end_all() -> None:
+    await arevoke_user_sessions(await ada())
+
+
+@pytest.mark.parametrize("change", [deactivate, change_password, delete_user, end_all])
+async def test_block_is_left_when_the_user_is_let_in_no_more(
+    session: Any, change: Callable[[], Awaitable[Any]]
+) -> None:
+    assert await is_left_after(session, change)
+
+
+async def test_block_is_left_when_the_session_is_revoked(session: Any) -> None:
+    assert await is_left_after(session, lambda: arevoke_session(session.sid))
+
+
+async def test_block_is_left_at_a_logout(session: Any, client: AsyncClient) -> None:
+    assert await is_left_after(session, client.alogout)
+
+
+async def test_block_of_a_session_that_is_over_is_not_entered(session: Any) -> None:
+    await arevoke_session(session.sid)
+    entered = False
+    with pytest.raises(SessionEnded):
+        async with session.watch():
+            entered = True
+    assert not entered
+
+
+async def test_cookie_that_opens_nothing_enters_no_block(
+    engine: str, session: Any, client: AsyncClient
+) -> None:
+    await arevoke_session(session.sid)
+    with pytest.raises(SessionEnded):
+        async with store_class(engine)(client.cookies["sessionid"].value).watch():
+            pass
+
+
+async def test_block_of_a_session_that_goes_on_is_left_as_it_ends(session: Any) -> None:
+    assert not await is_left(session, within=0.2)
+
+
+async def test_visitor_without_a_session_is_not_watched(engine: str) -> None:
+    assert not await is_left(store_class(engine)(), within=0.05)
+
+
+async def test_idle_end_leaves_the_block(session: Any, moved: Any, settings: Any) -> None:
+    async def wait() -> None:
+        moved(settings.SESSION_COOKIE_AGE + 1)
+
+    assert await is_left_after(session, wait)
+
+
+async def test_absolute_end_leaves_the_block(session: Any, moved: Any, settings: Any) -> None:
+
+    async def wait() -> None:
+        moved(91 * DAY)
+
+    assert await is_left_after(session, wait)
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
+async def test_session_that_others_extend_goes_on(
+    session: Any, client: AsyncClient, moved: Any, engine: str
+) -> None:
+    async def extend() -> None:
+        moved(6 * DAY)
+        assert await store_class(engine)(client.cookies["sessionid"].value).arefresh()
+        moved(3 * DAY)  # past the end that was known at first
+
+    assert not await is_left_after(session, extend)
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
+async def test_row_deleted_by_sql_is_found_within_thirty_seconds(session: Any, moved: Any) -> None:
+    async def delete() -> None:
+        await Session.objects.all().adelete()
+        moved(live.LOOK_EVERY + 1)
+
+    assert await is_left_after(session, delete)
+
+
+async def test_user_changed_by_sql_is_found_within_thirty_seconds(session: Any, moved: Any) -> None:
+    async def deactivate_quietly() -> None:
+        await User.objects.aupdate(is_active=False)
+        moved(live.LOOK_EVERY)
+        await asyncio.sleep(0.3)
+        moved(1)  # it is looked at twice
+
+    assert await is_left_after(session, deactivate_quietly)
+
+
+def request_with(session: Any) -> Any:
+    request: Any = HttpRequest()
+    request.session = session
+    return request
+
+
+async def test_later_epoch_is_no_end(session: Any, client: AsyncClient, engine: str) -> None:
+    async def prove() -> None:
+        other = store_class(engine)(client.cookies["sessionid"].value)
+        await other.aprove()
+        await other.asave()
+        await asyncio.sleep(0.1)
+        assert await session.ais_over()  # which asks for its own epoch
+
+    assert not await is_left_after(session, prove)
+
+
+async def test_own_new_password_is_no_end_and_the_next_one_by_staff_is(
+    session: Any, client: AsyncClient, engine: str, moved: Any
+) -> None:
+    async def change_own() -> None:
+        request = request_with(store_class(engine)(client.cookies["sessionid"].value))
+        request.user = user = await ada()
+        await sync_to_async(user.set_password)("another")
+        await User.objects.filter(pk=user.pk).aupdate(password=user.password)
+        await aupdate_session_auth_hash(request, user)
+        await request.session.asave()
+        await asyncio.sleep(0.1)
+        moved(live.LOOK_EVERY + 1)
+
+    waiting = asyncio.create_task(is_left(session, within=2))
+    await asyncio.sleep(0.05)
+    await change_own()
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    await change_password()
+    assert await waiting
+
+
+@pytest.mark.parametrize("engine", ["hybrid"], indirect=True)
+async def test_view_that_is_half_way_through_a_new_password_ends_nothing(
+    session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_DOUBT", 0.01)
+    answers = iter([False, True])
+    monkeypatch.setattr(live, "not_let_in", lambda all_: [] if next(answers, True) else list(all_))
+    assert not await is_left(session, within=0.3)
+
+
+async def test_other_user_who_logs_in_ends_it(
+    session: Any, client: AsyncClient, engine: str, django_user_model: Any
+) -> None:
+    async def log_in_as_bob() -> None:
+        bob = await sync_to_async(django_user_model.objects.create_user)("bob")
+        request = request_with(store_class(engine)(client.cookies["sessionid"].value))
+        await alogin(request, bob, "django.contrib.auth.backends.ModelBackend")
+
+    assert await is_left_after(session, log_in_as_bob)
+
+
+async def test_login_does_not_end_what_an_anonymous_visitor_has_opened(
+    engine: str, django_user_model: Any
+) -> None:
+    request = request_with(store_class(engine)())
+    await request.session.aset("cart", 1)
+    await request.session.asave()
+    visitor = store_class(engine)(request.session.token)
+    assert await visitor.aget("cart") == 1
+
+    async def log_in() -> None:
+        user = await sync_to_async(django_user_model.objects.create_user)("ada")
+        later = request_with(store_class(engine)(request.session.token))
+        await alogin(later, user, "django.contrib.auth.backends.ModelBackend")
+        await later.session.asave()
+
+    assert not await is_left_after(visitor, log_in)
+
+
+async def test_cancellation_by_others_stays_one(session: Any) -> None:
+    waiting = asyncio.create_task(is_left(session))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_stream_ends_with_what_it_says_itself(session: Any) -> None:
+    async def stream() -> Any:
+        try:
+            async with session.watch():
+                while True:
+                    yield "going on"
+                    await asyncio.sleep(0.01)
+        except SessionEnded:
+            yield "over"
+
+    async def read() -> list[str]:
+        return [chunk async for chunk in stream()]
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0.05)
+    await arevoke_session(session.sid)
+    assert (await reading)[-1] == "over"
+
+
+async def test_nothing_runs_once_nobody_watches(session: Any) -> None:
+    assert not await is_left(session, within=0.05)
+    await asyncio.sleep(0.1)
+    assert not live._watchers
+
+
+# --- one question for all ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a server, where the feed is asked."""
+    monkeypatch.setattr("django_jwtsession.revocation.feed.in_test_environment", lambda: False)
+
+
+@pytest.fixture
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that the watcher's thread executes, as they come."""
+    found: list[str] = []
+
+    def note(execute: Any, sql: str, *args: Any) -> Any:
+        found.append(sql)
+        return execute(sql, *args)
+
+    before = live._refresh, live.look
+
+    def noting(function: Any) -> Any:
+        def call(*args: Any) -> Any:
+            with connections["default"].execute_wrapper(note):
+                return function(*args)
+
+        return call
+
+    monkeypatch.setattr(live, "_refresh", noting(before[0]))
+    monkeypatch.setattr(live, "look", noting(before[1]))
+    return found
+
+
+async def test_hundred_watched_cost_what_one_costs(
+    session: Any, client: AsyncClient, engine: str, questions: list[str], moved: Any
+) -> None:
+    stores = [store_class(engine)(client.cookies["sessionid"].value) for _ in range(100)]
+    for store in stores:
+        await store.aget("")
+    waiting = [asyncio.create_task(is_left(store, within=0.3)) for store in stores]
+    await asyncio.gather(*waiting)
+    # The first look at rows and users; the next comes in 30 s.
+    assert len(questions) <= 4, questions
+    questions.clear()
+    waiting = [asyncio.create_task(is_left(store, within=0.3)) for store in stores]
+    await asyncio.sleep(0.1)
+    moved(live.LOOK_EVERY)
+    await asyncio.gather(*waiting)
+    assert len(questions) <= 4, questions
+
+
+async def test_feed_is_asked_once_for_all(
+    session: Any, client: AsyncClient, engine: str, served: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Feed] = []
+    ask = Feed._ask_once
+
+    def note(feed: Feed, max_age: float | None) -> None:
+        asked.append(feed)
+        ask(feed, max_age)
+
+    monkeypatch.setattr(Feed, "_ask_once", note)
+    stores = [store_class(engine)(client.cookies["sessionid"].value) for _ in range(100)]
+    await asyncio.gather(*(asyncio.create_task(is_left(store, within=1.2)) for store in stores))
+    assert len(asked) <= 6, len(asked)  # loading asks once or twice
+
+
+async def test_database_out_of_reach_ends_them_only_once_nobody_can_tell(
+    session: Any, served: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(feed: Feed) -> None:
+        raise FeedUnavailable("out of reach")
+
+    async def lose() -> None:
+        monkeypatch.setattr(live, "_refresh", fail)
+        get_feed()._next_ask = 0.0
+
+    with pytest.raises(DatabaseError):
+        await is_left_after(session, lose)

@@ -1,19 +1,22 @@
 """The statements that the engines with rows execute, each one by primary key.
 
 Everything runs on the router's write database. A row travels as a Row, not as a model instance.
+Each statement is tried again where the database asks for that: see models/retry.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from django.db import connections, models, router, transaction
+from django.db import OperationalError, connections, models, router, transaction
 from django.db.models import F
 from django.db.models.deletion import Collector
 
+from ..models.retry import is_conflict, run_again
 from ..models.savepoints import savepoint
 from ..models.tables import AbstractSession
 from . import statements
@@ -42,11 +45,19 @@ class Row(NamedTuple):
 _OWN_COLUMNS = frozenset(field.attname for field in AbstractSession._meta.local_fields)
 
 Model = type[models.Model]
+T = TypeVar("T")
 
 
 def fetch(model: Model, pk: UUID) -> Row | None:
     """Return the row, None where there is none."""
-    return _row(statements.select(model, _database(model), Row._fields)(pk))
+    using = _database(model)
+    select = partial(statements.select(model, using, Row._fields), pk)
+    try:
+        return _row(select())
+    except OperationalError as error:  # SERIALIZABLE: even what only reads may lose a race
+        if not is_conflict(error):
+            raise
+        return _row(run_again(using, select))
 
 
 def fetch_many(model: Model, pks: list[UUID]) -> dict[UUID, Row]:
@@ -80,19 +91,24 @@ def update(model: Model, pk: UUID, columns: dict[str, Any], **expected: Any) -> 
     """Set `columns` of the row, if it has the `expected` numbers as well; tell whether it did."""
     if columns.keys() - _OWN_COLUMNS:  # a project's, whose fields may do as they like
         return update_where(model, pk, columns, **expected)
-    statement = statements.update(model, _database(model), tuple(columns), tuple(expected))
-    return statement(pk, list(columns.values()), list(expected.values())) == 1
+    using = _database(model)
+    statement = statements.update(model, using, tuple(columns), tuple(expected))
+    found = list(columns.values()), list(expected.values())
+    return run_again(using, partial(statement, pk, *found)) == 1
 
 
 def update_where(model: Model, pk: UUID, columns: dict[str, Any], **where: Any) -> bool:
     """As update(), for columns that are expressions and any condition a queryset takes."""
-    rows = model._base_manager.using(_database(model)).filter(pk=pk, **where)
-    return rows.update(**columns) == 1
+    using = _database(model)
+    rows = model._base_manager.using(using).filter(pk=pk, **where)
+    changed: int = run_again(using, partial(rows.update, **columns))
+    return changed == 1
 
 
-def locked(model: Model) -> Any:
-    """Return the transaction that `fetch_locked` needs."""
-    return transaction.atomic(using=_database(model))
+def locked(model: Model, write: Callable[[], T]) -> T:
+    """Call `write`, which uses fetch_locked(), in the transaction that it needs."""
+    using = _database(model)
+    return run_again(using, transaction.atomic(using=using)(write))
 
 
 def exists(model: Model, pk: UUID) -> bool:
@@ -102,6 +118,10 @@ def exists(model: Model, pk: UUID) -> bool:
 def insert(instance: models.Model) -> None:
     """Insert a row. Raises IntegrityError where its id is taken."""
     using = router.db_for_write(type(instance), instance=instance)
+    run_again(using, partial(_insert, instance, using))
+
+
+def _insert(instance: models.Model, using: str) -> None:
     with savepoint(using):
         instance.save(force_insert=True, using=using)
 
@@ -114,9 +134,9 @@ def delete(model: Model, pk: UUID, **where: Any) -> bool:
     using = _database(model)
     queryset = model._base_manager.using(using).filter(pk=pk, **where)
     if Collector(using=using, origin=queryset).can_fast_delete(queryset):
-        deleted: int = queryset._raw_delete(using)
+        deleted: int = run_again(using, partial(queryset._raw_delete, using))
     else:
-        deleted = queryset.delete()[0]
+        deleted = run_again(using, queryset.delete)[0]
     return deleted > 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -202,13 +203,17 @@ class RowWriting(TokenSession):
             if self._compare_and_swap(read, found, data):
                 return self._wrote()
             read = self._reread()
-        with rows.locked(self.model):
-            read = self._reread(lock=True)
-            if read.row.epoch == self._identity().epoch:
-                if not self._compare_and_swap(read, found, data):
-                    raise UpdateError
-                return self._wrote()
-        self._write_into_later_epoch(read, found)
+        later = rows.locked(self.model, partial(self._write_locked, found, data))
+        return self._wrote() if later is None else self._write_into_later_epoch(later, found)
+
+    def _write_locked(self, found: Changes, data: dict[str, Any]) -> Read | None:
+        """Write `found` into the row while nobody else can; return it if its epoch is a later."""
+        read = self._reread(lock=True)
+        if read.row.epoch != self._identity().epoch:
+            return read
+        if not self._compare_and_swap(read, found, data):
+            raise UpdateError
+        return None
 
     def _changes(self, data: dict[str, Any], read: Read) -> Changes:
         """Return what this request changed and may write on top of the row."""

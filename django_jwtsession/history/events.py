@@ -23,6 +23,7 @@ from ..conf import get_config
 from ..devices import clients as devices
 from ..models.kinds import EventKind
 from ..models.registry import event_model
+from ..models.retry import run_again
 from ..models.savepoints import savepoint
 from ..models.times import to_datetime
 from ..signals import new_device
@@ -56,9 +57,12 @@ def _guarded(write: Callable[P, T]) -> Callable[P, T | None]:
 
     @wraps(write)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
-        try:
+        def in_savepoint() -> T:
             with savepoint(_database()):
                 return write(*args, **kwargs)
+
+        try:
+            return run_again(_database(), in_savepoint)
         except Exception:  # the database, a router, a user model of another kind
             logger.warning("The session history could not be written.", exc_info=True)
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import router
@@ -13,6 +14,7 @@ from django.utils import timezone
 from ..conf import get_config
 from ..devices.clients import prefix
 from .registry import event_model
+from .retry import run_again
 
 BATCH = 200
 # Logins look no further back: what is older is the matter of clearsessions, which looks at all.
@@ -86,7 +88,9 @@ def _cut(rows: list[Any]) -> int:
         model, names = type(changed[0]), ["ip_address"]
         if model is event_model():
             names.append("detail")
-        model._base_manager.using(changed[0]._state.db).bulk_update(changed, names)
+        using = changed[0]._state.db
+        rows_of_model = model._base_manager.using(using)
+        run_again(using, partial(rows_of_model.bulk_update, changed, names))
     return len(changed)
 
 

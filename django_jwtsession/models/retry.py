@@ -23,6 +23,14 @@ _STATES = frozenset({"40001", "40P01"})
 # Seconds: a rest is a random part of a bound that doubles; all of them are under 1.3 s together.
 _FIRST_REST = 0.02
 _RESTS = 6
+# Seconds after which a statement is not tried again: a lock wait timeout alone may take 50.
+_LONGEST = 10.0
+
+_WHOSE = (
+    "The database asks for this transaction to be tried again: it met another one, and nothing of"
+    " it was done. Its owner has to run it again, from its beginning (ATOMIC_REQUESTS, or the"
+    " atomic() around this call)."
+)
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -54,17 +62,29 @@ def in_transaction(using: str) -> bool:
 def run_again(using: str, statement: Callable[[], T]) -> T:
     """Run what stands alone, again while the database asks for that.
 
-    Arguments: `using` is the database's alias; `statement` changes nothing but there.
+    Arguments: `using` is the database's alias; `statement` changes nothing but there, and does no
+    harm a second time.
 
-    Raises what the last try raised; inside a transaction that is the first.
+    Raises what the last try raised. Inside a transaction that is the first, with a note that the
+    transaction's owner has to try again.
     """
-    if connections[using].in_atomic_block or in_transaction(using):  # a TestCase's, too
-        return statement()
-    for rest in rests():
+    began = time.monotonic()
+    pauses = rests()
+    while True:
         try:
             return statement()
         except Error as error:
             if not is_conflict(error):
                 raise
+            if connections[using].in_atomic_block or in_transaction(using):  # a TestCase's, too
+                _say_whose(error)
+                raise
+            rest = next(pauses, None)
+            if rest is None or time.monotonic() - began > _LONGEST:
+                raise
         time.sleep(rest)
-    return statement()
+
+
+def _say_whose(error: Error) -> None:
+    if _WHOSE not in getattr(error, "__notes__", ()):
+        error.add_note(_WHOSE)

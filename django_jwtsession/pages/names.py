@@ -8,6 +8,7 @@ from another, and a guess would put a stranger's session under a name that is tr
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 
 from ..conf import get_config
 from ..devices import clients as devices
+from ..models.retry import run_again
 from ..models.tables import SessionEvent
 
 _KEPT = 400 * 86400  # what browsers keep a cookie for, at most
@@ -37,7 +39,7 @@ def names_of(user_id: Any) -> dict[str, str]:
 
 def give(request: HttpRequest, sid: str, name: str) -> None:
     """Give the device of a session of the request's user a name; "" takes it away."""
-    SessionEvent.objects.using(router.db_for_write(SessionEvent)).create(
+    event = SessionEvent(
         kind=SessionEvent.Kind.NAMED,
         sid=sid,
         user_id=request.user.pk,
@@ -45,6 +47,8 @@ def give(request: HttpRequest, sid: str, name: str) -> None:
         detail={"name": name},
         **devices.columns(request.META, get_config()),
     )
+    using = router.db_for_write(SessionEvent)
+    run_again(using, partial(event.save, using=using, force_insert=True))
 
 
 def remember(request: HttpRequest, response: HttpResponse, name: str) -> None:

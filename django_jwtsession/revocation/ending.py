@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
@@ -191,18 +192,21 @@ def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -
     Arguments: `sender` is the engine, `environ` the META of the request that brought the copy.
     """
     session = model.objects.filter(pk=pk).first()
-    if session is None or not model.objects.filter(pk=pk).delete()[0]:
+    rows = model.objects.filter(pk=pk)
+    if session is None or not run_again(rows.db, rows.delete)[0]:
         return  # a parallel request has done it
     config, user_id, history = get_config(), session.user_id, event_model()
     end = row_end(config, _unix(session.cookie_until))
     publish([Entry("s", session.sid, end, history.Kind.TOKEN_REUSE.value)])
-    event = history.objects.using(router.db_for_write(history)).create(
+    event = history(
         kind=history.Kind.TOKEN_REUSE,
         sid=session.sid,
         user_id=user_id,
         detail={"ip_address": session.ip_address, "user_agent": session.user_agent},
         **columns(environ, config),
     )
+    using = router.db_for_write(history)
+    run_again(using, partial(event.save, using=using, force_insert=True))
     security_logger.warning(
         "An old copy of a session cookie was used; the session has been ended.",
         extra={"reason": "token_reuse", "sid": session.sid},
@@ -276,7 +280,7 @@ def _unix(at: Any) -> float | None:
 def _note(ended: list[_Ended], by: Any, reason: str) -> None:
     """Write the history and send the signal."""
     history = event_model()
-    history.objects.bulk_create(
+    events = [
         history(
             kind=history.Kind.REVOKED,
             sid=one.sid,
@@ -286,7 +290,8 @@ def _note(ended: list[_Ended], by: Any, reason: str) -> None:
             **dict(zip(_DEVICE, one.device, strict=False)),
         )
         for one in ended
-    )
+    ]
+    run_again(router.db_for_write(history), partial(history.objects.bulk_create, events))
     for one in ended:
         session_revoked.send(
             sender=session_model(), sid=one.sid, user_id=one.user_id, by=by, reason=reason

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.models import Count
 
 from ..models.registry import revocation_model
+from ..models.retry import run_again
 from ..models.times import UnixNow
 from .entries import SESSION, Line
 
@@ -109,11 +111,13 @@ def write_again(lines: list[Line]) -> None:
         for line in lines
         if line.expires_at > now
     ]
-    model.objects.bulk_create(instances, batch_size=_MOST_IDS // 10)
+    write = partial(model.objects.bulk_create, instances, batch_size=_MOST_IDS // 10)
+    run_again(model.objects.db, write)
 
 
 def delete(pks: set[int]) -> None:
     """Delete lines whose place newer ones have taken."""
     keys = sorted(pks)
     for start in range(0, len(keys), _MOST_IDS):
-        table().filter(pk__in=keys[start : start + _MOST_IDS])._raw_delete(table().db)
+        lines = table().filter(pk__in=keys[start : start + _MOST_IDS])
+        run_again(lines.db, partial(lines._raw_delete, lines.db))

@@ -86,8 +86,23 @@ def test_other_errors_are_not_tried_again(other: Exception, rests: list[float]) 
 @pytest.mark.django_db(transaction=True)
 def test_inside_somebodys_transaction_nothing_is_tried_again(rests: list[float]) -> None:
     """The whole of it is lost, and only its owner knows what to do again."""
-    statement = Statement(1, CONFLICTS[0])
-    with pytest.raises(OperationalError), transaction.atomic():
+    statement = Statement(1, error(1213, "Deadlock found"))
+    with pytest.raises(OperationalError) as raised, transaction.atomic():
+        run_again(DEFAULT_DB_ALIAS, statement)
+    assert statement.tries == 1
+    [note] = raised.value.__notes__
+    assert "this transaction to be tried again" in note
+
+
+@pytest.mark.django_db(transaction=True)
+def test_waits_that_are_long_themselves_are_not_repeated_for_minutes(
+    rests: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1205 comes after innodb_lock_wait_timeout: 50 s."""
+    now = iter([0.0, 50.0])
+    monkeypatch.setattr(retry.time, "monotonic", lambda: next(now))
+    statement = Statement(99, CONFLICTS[1])
+    with pytest.raises(OperationalError):
         run_again(DEFAULT_DB_ALIAS, statement)
     assert statement.tries == 1
 

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin import helpers
+from django.contrib.admin.utils import unquote
 from django.db import router
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -101,6 +102,31 @@ class ReadOnlyAdmin(FreshLoginAdminMixin):
         user_id = request.GET.get("user__exact")
         context = {"end_user_url": end_user_url(request, self.admin_site.name, user_id)}
         return super().changelist_view(request, context | (extra_context or {}))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, unquote(object_id))
+        context = {"end_url": "", "end_user_url": ""}
+        if row is not None and self.has_revoke_permission(request, row):
+            context = self.ending_urls(request, row)
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    def ending_urls(self, request: HttpRequest, row: Any) -> dict[str, str]:
+        """Return where a row's session, and all of its user's, are ended; "" if they are not."""
+        site = self.admin_site.name
+        return {
+            "end_url": self.end_url(row),
+            "end_user_url": end_user_url(request, site, row.user_id),
+        }
+
+    def end_url(self, row: Any) -> str:
+        """Return the address of the page that ends the session of a row."""
+        raise NotImplementedError
 
     # --- columns -----------------------------------------------------------------------------
 

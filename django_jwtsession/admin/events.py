@@ -12,7 +12,7 @@ from django.contrib.auth import logout
 from django.core.exceptions import PermissionDenied
 from django.db import router
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import path, reverse
 from django.utils import timezone
@@ -30,7 +30,7 @@ from ..revocation.reasons import EndReason, in_words
 from ..tokens.sid import sid_from_uuid, uuid_from_sid
 from . import export as admin_export
 from .base import PeopleList, ReadOnlyAdmin
-from .ending import ask, end_user_url, ended_already, may_end, title_of, way_back
+from .ending import ask, ended_already, may_end, title_of, way_back
 from .lists import BrowserFilter, KindFilter, SystemFilter, UserFilter, WhenFilter
 from .moments import exactly, moment
 from .people import name_of
@@ -88,21 +88,9 @@ class SessionEventAdmin(ReadOnlyAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return EventList
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        event = self.get_object(request, unquote(object_id))
-        context = {"end_url": "", "end_user_url": ""}
-        if event is not None and self.has_revoke_permission(request):
-            mark_alive([event])
-            context["end_url"] = self._end_url(event) if event.may_be_alive else ""
-            site = self.admin_site.name
-            context["end_user_url"] = end_user_url(request, site, event.user_id)
-        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+    def ending_urls(self, request: HttpRequest, event: Any) -> dict[str, str]:
+        mark_alive([event])
+        return super().ending_urls(request, event)
 
     @admin.display(description=pgettext_lazy("sessions", "when"), ordering="created_at")
     def when(self, event: Any) -> str:
@@ -143,7 +131,7 @@ class SessionEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=pgettext_lazy("sessions", "session"), empty_value="")
     def end_link(self, event: Any) -> str:
-        return self.end_button(self._end_url(event), event) if event.may_be_alive else ""
+        return self.end_button(self.end_url(event), event) if event.may_be_alive else ""
 
     # --- ending ------------------------------------------------------------------------------
 
@@ -168,7 +156,10 @@ class SessionEventAdmin(ReadOnlyAdmin):
             logout(request)  # or this very request would go on with a session that is gone
         return way_back(self, request)
 
-    def _end_url(self, event: Any) -> str:
+    def end_url(self, event: Any) -> str:
+        """Return where its session is ended, "" for one that has ended; see mark_alive()."""
+        if not event.may_be_alive:
+            return ""
         return reverse(f"{self.admin_site.name}:{self._name('end')}", args=[event.pk])
 
     def _name(self, page: str) -> str:

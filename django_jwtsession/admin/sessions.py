@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.db.models.lookups import GreaterThan
 from django.http import HttpRequest, HttpResponse
@@ -23,7 +22,7 @@ from ..models.times import to_datetime
 from ..pages.listing import engine_model
 from ..pages.phrases import ago, ahead
 from .base import PeopleList, ReadOnlyAdmin
-from .ending import end_user_url, may_end, own_pk
+from .ending import may_end, own_pk
 from .events import SessionEventAdmin
 from .lists import (
     BrowserFilter,
@@ -113,21 +112,6 @@ class SessionAdmin(EndingWhereMixin, ReadOnlyAdmin):
         hidden = lookup.partition("__")[0] == "data"
         return not hidden and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        session = self.get_object(request, unquote(object_id))
-        context = {"end_url": "", "end_user_url": ""}
-        if session is not None and self.has_revoke_permission(request, session):
-            site = self.admin_site.name
-            context["end_url"] = self._end_url(session)
-            context["end_user_url"] = end_user_url(request, site, session.user_id)
-        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
-
     # --- the list ----------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -201,7 +185,7 @@ class SessionAdmin(EndingWhereMixin, ReadOnlyAdmin):
 
     @admin.display(description=pgettext_lazy("sessions", "session"))
     def end_link(self, session: Any) -> str:
-        return self.end_button(self._end_url(session), session)
+        return self.end_button(self.end_url(session), session)
 
     def _end_where_url(self, request: HttpRequest) -> str:
         if not self.has_revoke_permission(request):
@@ -209,7 +193,7 @@ class SessionAdmin(EndingWhereMixin, ReadOnlyAdmin):
         query = request.GET.urlencode()
         return reverse(self._url_name("end_where")) + (f"?{query}" if query else "")
 
-    def _end_url(self, session: Any) -> str:
+    def end_url(self, session: Any) -> str:
         return reverse(self._url_name("delete"), args=[session.pk])
 
 

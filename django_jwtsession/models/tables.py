@@ -25,7 +25,27 @@ if TYPE_CHECKING:
 require_app()
 
 
-class AbstractSession(models.Model):
+class DeviceColumns(models.Model):
+    """Who was there: address and browser of a request."""
+
+    ip_address = models.GenericIPAddressField(
+        pgettext_lazy("sessions", "IP address"), null=True, blank=True
+    )
+    user_agent = models.CharField(_("user agent"), max_length=512, blank=True, default="")
+    browser = models.CharField(_("browser"), max_length=64, blank=True, default="")
+    os = models.CharField(_("operating system"), max_length=64, blank=True, default="")
+    device = models.CharField(_("device"), max_length=64, blank=True, default="")
+
+    class Meta:
+        abstract = True
+
+    @property
+    def device_words(self) -> str:
+        """The device as people say it: "Firefox 149 on Ubuntu"."""
+        return words(self.browser, self.os)
+
+
+class AbstractSession(DeviceColumns):
     """One session of one browser. Subclass it to add columns, as Django documents for its own.
 
     The table alone opens nothing: the cookie is a token made with the site's keys, and `id` is
@@ -53,13 +73,6 @@ class AbstractSession(models.Model):
     authenticated_at = models.DateTimeField(_("signed in"), null=True, blank=True)
     last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
     expires_at = models.DateTimeField(_("expires"))
-    ip_address = models.GenericIPAddressField(
-        pgettext_lazy("sessions", "IP address"), null=True, blank=True
-    )
-    user_agent = models.CharField(_("user agent"), max_length=512, blank=True, default="")
-    browser = models.CharField(_("browser"), max_length=64, blank=True, default="")
-    os = models.CharField(_("operating system"), max_length=64, blank=True, default="")
-    device = models.CharField(_("device"), max_length=64, blank=True, default="")
     generation = models.PositiveBigIntegerField(_("generation"), default=0)
     generation_confirmed_at = models.DateTimeField(_("generation confirmed"), null=True, blank=True)
     next_issued_at = models.DateTimeField(_("next generation issued"), null=True, blank=True)
@@ -89,11 +102,6 @@ class AbstractSession(models.Model):
     def __str__(self) -> str:
         """Name the device, never the id or a token."""
         return self.device_words
-
-    @property
-    def device_words(self) -> str:
-        """The device as people say it: "Firefox 149 on Ubuntu"."""
-        return words(self.browser, self.os)
 
     @property
     def sid(self) -> str:
@@ -175,7 +183,7 @@ class Revocation(models.Model):
         return f"{self.kind}:{self.name}"
 
 
-class SessionEvent(models.Model):
+class SessionEvent(DeviceColumns):
     """What happened to sessions: the login history, of all engines.
 
     A user's lines stay when the user is deleted, until they are as old as HISTORY_AGE.
@@ -211,13 +219,6 @@ class SessionEvent(models.Model):
         related_name="+",
     )
     created_at = models.DateTimeField(_("when"), default=timezone.now)
-    ip_address = models.GenericIPAddressField(
-        pgettext_lazy("sessions", "IP address"), null=True, blank=True
-    )
-    user_agent = models.CharField(_("user agent"), max_length=512, blank=True, default="")
-    browser = models.CharField(_("browser"), max_length=64, blank=True, default="")
-    os = models.CharField(_("operating system"), max_length=64, blank=True, default="")
-    device = models.CharField(_("device"), max_length=64, blank=True, default="")
     # How often it happened, where that is one line: failed logins of an hour.
     count = models.PositiveIntegerField(_("times"), default=1)
     # token_reuse: address and user agent of the session's login, beside those of the copy's use.
@@ -244,8 +245,3 @@ class SessionEvent(models.Model):
 
     def __str__(self) -> str:
         return self.get_kind_display()
-
-    @property
-    def device_words(self) -> str:
-        """The device as people say it; see AbstractSession."""
-        return words(self.browser, self.os)

@@ -309,8 +309,8 @@ def test_queries_of_no_page_grow_with_the_rows(
     def add(number: int) -> None:
         for _ in range(number):
             user = UserFactory()
-            SessionFactory(user=user)
-            for kind, sid in (("login", new_sid()), ("login_failed", "")):
+            session = SessionFactory(user=user)
+            for kind, sid in (("login", session.sid), ("login_failed", "")):
                 SessionEvent.objects.create(kind=kind, sid=sid, user=user, actor=user)
 
     def queries() -> int:

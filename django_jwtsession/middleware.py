@@ -183,8 +183,8 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Flow:
     if is_ours and session.reused is not None:
         try:
             yield session.report_reuse, None
-        except (DatabaseError, InterfaceError):  # the next use of the copy tries again
-            answer.tell_of_failure()
+        except (DatabaseError, InterfaceError) as error:  # the next use of the copy tries again
+            answer.tell_of_failure(error)
     if get_options().save_every_request and not session.is_empty():
         yield _step(session, "get_expiry_age")  # loads it: only a living session is saved
     action = decide(request, response)
@@ -198,11 +198,11 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Flow:
                 action = Action.NOTHING
         except UpdateError:
             raise _interrupted() from None
-        except (DatabaseError, InterfaceError):
+        except (DatabaseError, InterfaceError) as error:
             if action is Action.SAVE:
                 raise
             action = Action.NOTHING  # the view has answered; the next request tries again
-            answer.tell_of_failure()
+            answer.tell_of_failure(error)
     if elsewhere or _may_have_changed(session):
         yield (lambda: _look_for_change(session)), None
     return _finish(action, request, response)

@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.http import http_date, parse_http_date_safe
 
+from ..models.writable import takes_no_writes
 from .options import Options, Place, get_options
 
 logger = logging.getLogger("django_jwtsession")
@@ -89,14 +90,22 @@ def _delete(response: HttpResponseBase, place: Place, options: Options) -> None:
         cookie["secure"] = cookie["httponly"] = True
 
 
-def tell_of_failure() -> None:
+def tell_of_failure(error: Exception) -> None:
     """Log, once a minute, that what is optional could not be done for a session."""
     global _told_of_failure_at
     now = time.monotonic()
-    if now - _told_of_failure_at >= _FAILURE_EVERY:
-        _told_of_failure_at = now
+    if now - _told_of_failure_at < _FAILURE_EVERY:
+        return
+    _told_of_failure_at = now
+    if takes_no_writes(error):
+        logger.error(
+            "The database takes no writes (a standby, a full disk, a locked file): sessions are"
+            " read and go on; logins, logouts and changes fail until it does. It says: %s",
+            error,
+        )
+    else:
         message = "A session could not be brought up to date; the next request tries again."
-        logger.warning(message, exc_info=True)
+        logger.warning(message, exc_info=error)
 
 
 # --- caches --------------------------------------------------------------------------------------

@@ -10,7 +10,9 @@ from django.conf import settings
 from django.contrib.auth import logout, views
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError, router
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils.decorators import method_decorator
@@ -18,8 +20,12 @@ from django.utils.translation import pgettext, pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
+from ..backends.answer import tell_of_failure
 from ..backends.base import TokenSession
 from ..backends.options import get_options
+from ..models.registry import session_model
+from ..models.savepoints import savepoint
+from ..models.writable import takes_no_writes
 from ..policy import LoginRefused
 from .language import InOneLanguage
 
@@ -32,6 +38,7 @@ _TOO_MANY = pgettext_lazy(
     "sessions",
     "You are signed in on as many devices as are allowed. Sign out on one of them, then try again.",
 )
+_NOT_NOW = pgettext_lazy("sessions", "Nobody can sign in at the moment. Try again in some minutes.")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -75,7 +82,7 @@ class LoginView(InOneLanguage, SameSiteMixin, views.LoginView):
     form_class = LoginForm
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Log in; where POLICY refuses it, show the form again, which says why."""
+        """Log in; where POLICY or the database refuses it, show the form again, which says why."""
         session = self.request.session
         if isinstance(session, TokenSession):
             try:
@@ -84,7 +91,25 @@ class LoginView(InOneLanguage, SameSiteMixin, views.LoginView):
                 form.add_error(None, _TOO_MANY)
                 return self.form_invalid(form)
             session.wants_persistent = form.cleaned_data.get("persistent", False)
-        return super().form_valid(form)
+        try:
+            with savepoint(router.db_for_write(session_model())):
+                return super().form_valid(form)
+        except DatabaseError as error:
+            if not takes_no_writes(error):
+                raise
+            tell_of_failure(error)
+            return self._not_now(form)
+
+    def _not_now(self, form: Any) -> HttpResponse:
+        """Show the form again with a 503; the session is as it came, and nobody is logged in."""
+        request: Any = self.request
+        request.session = type(request.session)(request.COOKIES.get(get_options().name))
+        request.session.environ = request.META
+        request.user = AnonymousUser()
+        form.add_error(None, _NOT_NOW)
+        response = self.form_invalid(form)
+        response.status_code = 503
+        return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add `next` and `redirect_field_name` for the form, whatever the field is called."""

@@ -10,9 +10,15 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from django.db import Error
+
+from ..models.registry import revocation_model
+from ..models.savepoints import savepoint
 from . import reader
 from .entries import Line
 from .marks import LONG_LOOK_BACK, LOOK_BACK, Marks, RecentLines
@@ -224,15 +230,26 @@ class Learning:
         ]
         if lost:
             logger.warning("The database has lost %d ends of sessions: written again.", len(lost))
-            reader.write_again(lost)
+            _try(partial(reader.write_again, lost))
 
     def _differs(self, pending: set[int]) -> bool:
         """Tell whether the table has other lines than were read, by their number."""
         moment = int(time.time()) + _COUNTED_FROM
         sessions, others = reader.counts_after(moment, self._marks.newest, pending)
         if others != self.memory.users_after(moment) and self.memory.superseded:
-            reader.delete(self.memory.superseded)
+            _try(partial(reader.delete, self.memory.superseded))
             self.memory.superseded.clear()
             sessions, others = reader.counts_after(moment, self._marks.newest, pending)
         known = self.memory.sessions_after(moment), self.memory.users_after(moment)
         return (sessions, others) != known
+
+
+def _try(write: Callable[[], None]) -> None:
+    """Call `write`; a database that takes no writes can be read all the same."""
+    try:
+        with savepoint(revocation_model().objects.db):
+            write()
+    except Error:
+        logger.warning(
+            "The feed could not be mended; in a minute it is tried again.", exc_info=True
+        )

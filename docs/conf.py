@@ -1,6 +1,11 @@
 """Sphinx: `make docs`. Every page beside this one is found by index.md."""
 
+import runpy
+from pathlib import Path
+
 from django_jwtsession import __version__
+
+runpy.run_path(str(Path(__file__).parent / "pictures" / "draw.py"))["main"]()
 
 project = "django_jwtsession"
 author = "The django_jwtsession authors"

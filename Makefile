@@ -6,13 +6,18 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 ARGS ?=
 
-.PHONY: help demo demo-nextjs test test-services test-matrix test-interop test-browser screenshots \
-	fuzz bench bench-tokens lint shape coverage format messages docs package check-example clean
+# Workers and the processes of tests share what the first of them has compiled, whatever the shell
+# says of it.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help demo demo-nextjs test test-processes test-services test-matrix test-interop test-browser \
+	screenshots fuzz bench bench-tokens lint shape coverage format messages docs package check-example clean
 
 help:
 	@echo "make demo           serve the example project at http://127.0.0.1:$(PORT)/"
 	@echo "                    (SESSION_BACKEND=cookie make demo chooses the engine, PORT=8001 the port)"
 	@echo "make test           the tests on SQLite, no service needed (ARGS=... goes to pytest)"
+	@echo "make test-processes servers, sites and commands in processes of their own, and Django's own tests"
 	@echo "make test-services  the tests on PostgreSQL and MariaDB, with Redis as the cache"
 	@echo "make test-interop   tokens and the Next.js example on Node, with jose"
 	@echo "make test-browser   the example in Chromium, by Playwright (make screenshots: those of the docs)"
@@ -73,7 +78,11 @@ check-example: $(VENV)/.installed
 # --- tests ---------------------------------------------------------------------------------------
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not processes and not packaging" $(ARGS)
+
+# Real servers on SQLite, sites and commands in processes of their own, Django's own tests.
+test-processes: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m processes $(ARGS)
 
 # What depends on the database: the tables, the engines, the lists, and real server processes. The
 # rest is the same beside any, and runs with `make test`.

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
+import django.urls
 import pytest
 import time_machine
 from asgiref.sync import sync_to_async
@@ -33,6 +34,9 @@ ENGINES = {
 # A busy machine makes single examples slow: that is no failure.
 hypothesis_settings.register_profile("tests", deadline=None)
 hypothesis_settings.load_profile("tests")
+
+# Tests name a few URLconfs again and again, and none changes: what Django knows of each is kept.
+django.urls.clear_url_caches = lambda: None
 
 STOCK_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 OUR_MIDDLEWARE = "django_jwtsession.middleware.SessionMiddleware"

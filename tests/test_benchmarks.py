@@ -53,6 +53,7 @@ def docs(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
 def test_short_run_measures_each_scenario(tmp_path: Path, interface: str) -> None:
     command = [sys.executable, "-m", "benchmarks.engines", "--interfaces", interface]

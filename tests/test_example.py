@@ -295,6 +295,7 @@ def test_demo_says_the_passwords_and_that_the_cookie_is_not_secure(
     assert "Engine   cookie" in words
 
 
+@pytest.mark.processes
 def test_production_settings_pass_the_deployment_checks(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SESSION_SECRET", SECRET)
     monkeypatch.setenv("ALLOWED_HOSTS", "example.com")

@@ -22,6 +22,7 @@ SESSIONS = "/admin/django_jwtsession/session/"
 HISTORY = "/admin/django_jwtsession/sessionevent/"
 
 
+@pytest.mark.processes
 def test_every_page_works_where_users_live_in_another_database() -> None:
     command = [sys.executable, "-m", "tests.admin.split_site"]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("theme", ["jazzmin", "unfold"])
 def test_pages_keep_their_buttons_and_questions_in_a_theme(theme: str) -> None:
     command = [sys.executable, "-m", "tests.admin.themed_site", theme]

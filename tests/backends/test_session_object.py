@@ -231,11 +231,13 @@ def run_odd_site(engine: str, scene: str) -> str:
     return done.stdout or done.stderr[-2000:]
 
 
+@pytest.mark.processes
 def test_user_whose_key_takes_values_only_logs_in(engine: str) -> None:
     """Its field overrides get_db_prep_save(), as Wagtail's test user's does."""
     assert run_odd_site(engine, "login") == "done\n"
 
 
+@pytest.mark.processes
 def test_user_whose_key_is_a_star_ends_only_their_own_sessions(engine: str) -> None:
     assert run_odd_site(engine, "star") == "done\n"
 

@@ -18,6 +18,8 @@ import pytest
 from .exempt import ROWS, ROWS_WITH_OURS, STATELESS
 from .source import NoSource, folder_of_tests
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 SIGNED_COOKIES = "django.contrib.sessions.backends.signed_cookies"
 STOCK = "django.contrib.sessions.middleware.SessionMiddleware"

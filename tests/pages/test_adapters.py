@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.processes
 def test_proof_on_allauths_own_page_counts() -> None:
     done = subprocess.run(
         [sys.executable, "tests/pages/adapters/allauth_site.py"],

@@ -10,19 +10,17 @@ from typing import Any
 import django
 import pytest
 from babel.messages.pofile import read_po
-from django.contrib.auth.views import PasswordChangeView
 from django.test import Client
-from django.urls import clear_url_caches, path, reverse
+from django.urls import reverse
 from django.utils import timezone
 
 from django_jwtsession.models import SessionEvent
 
-from .. import urls
 from ..conftest import cookie
 from ..factories import PASSWORD, SessionFactory, UserFactory, browser
 from ..translations.catalogues import template
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+pytestmark = pytest.mark.django_db
 
 PAGE = "/sessions/"
 HISTORY = "/sessions/history/"
@@ -31,8 +29,6 @@ IPHONE = {
     "user-agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 26_1 like Mac OS X) AppleWebKit/605.1.15"
     " (KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1"
 }
-
-urlpatterns = [*urls.urlpatterns]
 
 
 @pytest.fixture(autouse=True)
@@ -142,13 +138,8 @@ def test_pages_have_no_inline_script_or_style(engine: str) -> None:
 def test_password_page_of_the_site_is_linked_and_no_other(db_engine: None, settings: Any) -> None:
     client = browser(UserFactory())
     assert "Change password" not in page_of(client)
-    urlpatterns.append(path("pw/", PasswordChangeView.as_view(), name="password_change"))
-    try:
-        clear_url_caches()
-        assert '<a href="/pw/">Change password</a>' in page_of(client)
-    finally:
-        urlpatterns.pop()
-        clear_url_caches()
+    settings.ROOT_URLCONF = "tests.urls_password"
+    assert '<a href="/password/">Change password</a>' in page_of(client)
 
 
 # --- names ---------------------------------------------------------------------------------------

@@ -22,6 +22,13 @@ def needs_database_server(scheme: str = "") -> None:
         pytest.skip(f"needs a DATABASE_URL {scheme}".strip(), allow_module_level=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start servers."""
+    for item in items:
+        if "site_database" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.processes)
+
+
 @pytest.fixture(scope="session")
 def site_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Database]:
     """A database that the server processes share."""

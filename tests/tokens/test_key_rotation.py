@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise, permutations
 from typing import Any
 
@@ -111,13 +111,15 @@ def half(settings: Settings) -> Iterator[Half]:
         process.stdin.close()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("steps", [ROTATIONS["secret"], ROTATIONS["secret to PEM"]])
 def test_nobody_is_logged_out_while_two_processes_differ(steps: list[Settings]) -> None:
     """Two browsers, whose requests go to either process in turn, through the whole rotation."""
     jar = ["", ""]
     issued = []
-    for before, after in [*pairwise(steps), (steps[-1], steps[-1])]:
-        with half(before) as one, half(after) as other:
+    with ExitStack() as running:
+        halves = [running.enter_context(half(settings)) for settings in [*steps, steps[-1]]]
+        for one, other in pairwise(halves):
             for browser in (0, 1):
                 if not jar[browser]:
                     jar[browser] = (one, other)[browser].ask("new")[1]
@@ -126,15 +128,13 @@ def test_nobody_is_logged_out_while_two_processes_differ(steps: list[Settings]) 
                     assert user == "42"
                     jar[browser] = cookie or jar[browser]
                 issued.append(jar[browser])
-        # Their halves agree before the next step begins.
-        with half(after) as all_of_them:
+            # All are as the other before the next step begins.
             for browser in (0, 1):
-                user, cookie = all_of_them.ask(jar[browser])
+                user, cookie = other.ask(jar[browser])
                 assert user == "42"
                 jar[browser] = cookie or jar[browser]
-    with half(steps[-1]) as done:
-        assert done.ask(issued[0]) == ("", "")  # of the key that was dropped
-        assert done.ask(jar[0]) == ("42", "")
+        assert halves[-1].ask(issued[0]) == ("", "")  # of the key that was dropped
+        assert halves[-1].ask(jar[0]) == ("42", "")
 
 
 @pytest.mark.django_db

@@ -7,6 +7,7 @@ import threading
 import time
 
 from ..exceptions import Reason
+from ..history import log as audit
 
 logger = logging.getLogger("django.security.jwtsession")
 
@@ -31,6 +32,7 @@ class Refusals:
 
     def log(self, reason: Reason) -> None:
         """Log a refusal, or count it where one of its reason was logged within the last minute."""
+        audit.count_refusal(str(reason))
         if not logger.isEnabledFor(logging.WARNING):
             return
         count = self._count(reason, time.time())

@@ -27,7 +27,7 @@ from ..models.retry import run_again
 from ..models.savepoints import savepoint
 from ..models.times import to_datetime
 from ..signals import new_device
-from . import later, names, takeover
+from . import later, log, names, takeover
 
 if TYPE_CHECKING:
     from ..models.tables import SessionEvent
@@ -100,10 +100,12 @@ def note_login(request: HttpRequest, user: Any) -> None:
 def _write_login(session: Any, columns: dict[str, Any], environ: Mapping[str, Any]) -> None:
     actor = takeover.actor_of(session)  # who takes over notes it after the login
     if actor is not None:
-        _write(event_model()(kind=EventKind.TAKEOVER, actor_id=actor, **columns))
+        _record(event_model()(kind=EventKind.TAKEOVER, actor_id=actor, **columns))
         return
+    log.note(event_model()(kind=EventKind.LOGIN, **columns))
     event = _write_own_login(columns)
     if event is not None:
+        log.note(event)
         tell(
             new_device,
             sender=type(session),
@@ -149,7 +151,7 @@ def note_takeover(
         detail={"session": getattr(session, "sid", None) or ""},
         **devices.columns(request.META, get_config()),
     )
-    _afterwards(partial(_write, event))
+    _afterwards(partial(_record, event))
 
 
 def note_logout(request: HttpRequest, user: Any) -> None:
@@ -161,7 +163,12 @@ def note_logout(request: HttpRequest, user: Any) -> None:
         actor_id=takeover.actor_of(request.session) or user.pk,
         **devices.columns(request.META, get_config()),
     )
-    _afterwards(partial(_write, event))
+    _afterwards(partial(_record, event))
+
+
+def _record(event: SessionEvent) -> None:
+    log.note(event)
+    _write(event)
 
 
 @_guarded
@@ -191,6 +198,7 @@ def _write_change(sid: str, columns: dict[str, Any]) -> None:
     if not any(_same(event, one) for one in known):
         event.save(using=_database())
         _leave_one(event)
+        log.note(event)
 
 
 def _sightings(sid: str) -> list[SessionEvent]:
@@ -233,9 +241,17 @@ def note_failed_login(credentials: Mapping[str, Any], request: HttpRequest | Non
 @_guarded
 def _write_failed(typed: list[str], columns: dict[str, Any], logged_in: set[Any]) -> None:
     user = names.user_of(typed)
-    if user is None or user.pk in logged_in:
+    if user is not None and user.pk in logged_in:
         return
-    event = event_model()(kind=EventKind.LOGIN_FAILED, user_id=user.pk, **columns)
+    event = event_model()(
+        kind=EventKind.LOGIN_FAILED, user_id=None if user is None else user.pk, **columns
+    )
+    log.note(event)  # of nobody's name as well: an address that tries many
+    if user is not None:
+        _write_failed_of(user, event)
+
+
+def _write_failed_of(user: Any, event: SessionEvent) -> None:
     lately = list(_failed_lately(user.pk).order_by("-pk")[:_FAILED_LINES])
     same = [one for one in lately if _as_failed(one) == _as_failed(event)]
     if same or len(lately) == _FAILED_LINES:

@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 
 from ..conf import get_config
 from ..devices import clients as devices
+from ..history import log
 from ..models.retry import run_again
 from ..models.tables import SessionEvent
 
@@ -49,6 +50,7 @@ def give(request: HttpRequest, sid: str, name: str) -> None:
     )
     using = router.db_for_write(SessionEvent)
     run_again(using, partial(event.save, using=using, force_insert=True))
+    log.note(event)
 
 
 def remember(request: HttpRequest, response: HttpResponse, name: str) -> None:

@@ -18,8 +18,8 @@ from django.db import router
 
 from ..conf import Config, get_config
 from ..devices.clients import columns
-from ..history import takeover
-from ..history.events import tell
+from ..history import log, takeover
+from ..history.events import after_commit, tell
 from ..models.registry import event_model, session_model
 from ..models.retry import run_again
 from ..models.times import to_datetime
@@ -207,6 +207,7 @@ def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -
     )
     using = router.db_for_write(history)
     run_again(using, partial(event.save, using=using, force_insert=True))
+    after_commit(partial(log.note, event))
     security_logger.warning(
         "An old copy of a session cookie was used; the session has been ended.",
         extra={"reason": "token_reuse", "sid": session.sid},
@@ -292,6 +293,7 @@ def _note(ended: list[_Ended], by: Any, reason: str) -> None:
         for one in ended
     ]
     run_again(router.db_for_write(history), partial(history.objects.bulk_create, events))
+    after_commit(partial(log.note_all, events))
     for one in ended:
         session_revoked.send(
             sender=session_model(), sid=one.sid, user_id=one.user_id, by=by, reason=reason

@@ -31,6 +31,7 @@ from .conf import get_config, in_test_environment, require_keys
 from .devices import clients as devices
 from .history import later
 from .history.events import note_change
+from .moving import confirming, moving
 from .revocation.feed import arefresh_before_transaction, refresh_before_transaction
 
 # What carries an action out; its async twin has an "a" in front. False: the session has ended.
@@ -84,7 +85,10 @@ class SessionMiddleware(DjangoSessionMiddleware):
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         todo = later.begin(request)
         try:
-            self.process_request(request)  # makes an object, reads nothing
+            if get_options().moves and moving.may_ask(request):
+                await sync_to_async(self.process_request)(request)
+            else:
+                self.process_request(request)  # makes an object, reads nothing
             if _comes_with_session(request):
                 await arefresh_before_transaction()
             pending: Any = self.get_response(request)
@@ -101,8 +105,10 @@ class SessionMiddleware(DjangoSessionMiddleware):
     def process_request(self, request: HttpRequest) -> None:
         options = get_options()
         header = request.META.get("HTTP_COOKIE", "")
-        session: Any = None
-        if options.was or header.count(f"{options.name}=") > 1:  # of a few requests
+        session: Any = moving.session_of(request, self.SessionStore) if options.moves else None
+        if session is not None:
+            pass
+        elif options.was or header.count(f"{options.name}=") > 1:  # of a few requests
             session = session_of(self.SessionStore, request, options)
         if session is None:
             session = self.SessionStore(request.COOKIES.get(options.name))
@@ -184,6 +190,11 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Flow:
         try:
             yield session.report_reuse, None
         except (DatabaseError, InterfaceError) as error:  # the next use of the copy tries again
+            answer.tell_of_failure(error)
+    if get_options().moves and confirming.is_due(session):
+        try:
+            yield (lambda: confirming.confirm(session)), None
+        except (DatabaseError, InterfaceError) as error:  # the next request tries again
             answer.tell_of_failure(error)
     if get_options().save_every_request and not session.is_empty():
         yield _step(session, "get_expiry_age")  # loads it: only a living session is saved
@@ -275,7 +286,10 @@ def _settled(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
     if not isinstance(session, TokenSession):
         is_session = all(hasattr(session, name) for name in ("accessed", "modified", "is_empty"))
         return None if is_session else response
-    if session.modified or get_options().save_every_request:
+    options = get_options()
+    if session.modified or options.save_every_request:
+        return None
+    if options.moves and confirming.is_due(session):
         return None
     if not session.accessed:
         return None if session.ended is Ended.NO_TOKEN else response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -9,8 +10,12 @@ from django.http import HttpRequest
 
 from .backends.base import TokenSession
 from .backends.data import AUTH_KEYS
+from .conf import get_config
 from .history import events as history
 from .models.clearing import clear_at_login
+from .moving import notes
+from .moving.foreign import KNOWN_AT_KEY
+from .moving.notes import MOVED_KEY
 from .policy import LoginRefused
 from .signals import session_created
 
@@ -34,6 +39,8 @@ def on_login(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> Non
             common = {"sender": type(session), "sid": session.sid, "user_id": user.pk}
             history.tell(session_created, **common, environ=request.META)
         clear_at_login()
+    elif session is not None and get_config().moves:
+        session[KNOWN_AT_KEY] = time.time()  # it may move in, or back in, one day
 
 
 def _undo_login(request: HttpRequest) -> None:
@@ -53,6 +60,8 @@ def on_logout(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> No
         session.mark_logout()
         if user is not None:
             history.note_logout(request, user)
+    elif session is not None and get_config().moves:
+        notes.void(session.get(MOVED_KEY))
 
 
 def on_login_failed(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
 from ..exceptions import SessionTooLarge
 from ..models.place import current_place
 from ..tokens.claims import Claims
+from ..tokens.sid import new_sid
 from . import data as session_data
+from .knowledge import Data, Identity, Incoming
+from .opening import new_epoch
 from .options import get_options
 from .watching import Watching
 
@@ -23,6 +27,25 @@ class TokenSession(Watching):
     def _claims_now(self, now: float) -> Claims:
         """Return the claims of a token issued now."""
         raise NotImplementedError
+
+    def move_in(self, old: Incoming) -> None:
+        """Be the session that another engine has had: its data, its end, its user and device.
+
+        Raises SessionTooLarge if it fits into no cookie (engine `cookie`), and whatever the
+        serializer raises.
+        """
+        raise NotImplementedError
+
+    def _be_old(self, old: Incoming) -> dict[str, Any]:
+        """Take over what is known of another engine's session; return its data."""
+        now = time.time()
+        self.identity = Identity(new_sid(), new_epoch(0, now))
+        self.environ, self.passive, self._expires_at = old.environ, True, old.expires_at
+        if old.logged_in_at is not None:  # of this user, by this package
+            user = session_data.user_of(old.data)
+            self.identity = self.identity.but(user=user, auth_time=old.logged_in_at)
+        data = self._session_cache = Data(old.data)
+        return data
 
     def _smaller(self, claims: Claims) -> Claims | None:
         """Return claims in place of those that are too large for a cookie, None for none."""

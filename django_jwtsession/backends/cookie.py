@@ -23,7 +23,7 @@ from . import data as session_data
 from . import hybrid, rotation, rows
 from .base import TokenSession
 from .flows import Flow
-from .knowledge import EARLIER, Data, Ended, Identity
+from .knowledge import EARLIER, Data, Ended, Identity, Incoming
 from .opening import FRESH_FOR, Key, new_epoch
 from .options import get_options
 from .process import superseded
@@ -155,6 +155,10 @@ class SessionStore(TokenSession):
         self._be_nobody()
         self._session_cache = Data() if data is None else data
         self._begin()
+        self._put(time.time())
+
+    def move_in(self, old: Incoming) -> None:
+        self._be_old(old)
         self._put(time.time())
 
     def _begin(self) -> None:

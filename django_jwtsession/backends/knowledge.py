@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,21 @@ class Identity:
     def but(self, **changes: Any) -> Identity:
         """Return this identity with some values changed."""
         return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A session of another engine that comes in; times are Unix times, None if nobody knows.
+
+    `environ` has the device, as a request's META has it.
+    """
+
+    data: dict[str, Any] = field(repr=False)
+    expires_at: float
+    logged_in_at: float | None = None
+    created_at: float | None = None
+    seen_at: float | None = None
+    environ: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

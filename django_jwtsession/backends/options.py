@@ -34,6 +34,7 @@ class Options(NamedTuple):
     expire_at_browser_close: bool
     save_every_request: bool
     was: tuple[Place, ...]  # JWTSESSION["COOKIE_WAS"], without where it is today
+    moves: bool  # whether JWTSESSION has MIGRATE_FROM or MIGRATE_TO
 
 
 _options: Options | None = None
@@ -61,6 +62,7 @@ def _build() -> Options:
         settings.SESSION_EXPIRE_AT_BROWSER_CLOSE,
         settings.SESSION_SAVE_EVERY_REQUEST,
         was,
+        get_config().moves,
     )
     return _options
 

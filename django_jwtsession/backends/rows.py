@@ -126,7 +126,7 @@ def _insert(instance: models.Model, using: str) -> None:
         instance.save(force_insert=True, using=using)
 
 
-def delete(model: Model, pk: UUID, **where: Any) -> bool:
+def delete(model: Model, pk: UUID | str, **where: Any) -> bool:
     """Delete the row, with what a project's models hang on it; tell whether it was there.
 
     Arguments: `where` is what must hold of it, such as its epoch.

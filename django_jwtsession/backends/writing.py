@@ -30,7 +30,7 @@ from . import data as session_data
 from .base import TokenSession
 from .data import AUTH_KEYS, Changes
 from .flows import Flow
-from .knowledge import Content, Data, Ended, Identity, Read
+from .knowledge import Content, Data, Ended, Identity, Incoming, Read
 from .login_policy import Admitted
 from .opening import new_epoch
 
@@ -95,14 +95,21 @@ class RowWriting(TokenSession):
             self.modified = self._began_epoch = True
             return
 
-    def _insert(self, data: dict[str, Any], cookie_until: float | None = None) -> None:
-        now = time.time()
+    def _new_instance(self, data: dict[str, Any], now: float) -> Any:
+        """Return the row that this session begins with, unsaved."""
         self._settle_auth(data, now)
         if self._identity().part is None:
             self.identity = self._identity().but(part=keys.new_key_part())
         self._expires_at = self._idle_end(now)
-        instance = self.create_model_instance(data)
+        return self.create_model_instance(data)
+
+    def _insert(self, data: dict[str, Any], cookie_until: float | None = None) -> None:
+        now = time.time()
+        instance = self._new_instance(data, now)
         instance.cookie_until = None if cookie_until is None else to_datetime(cookie_until)
+        self._put_in(instance, data, now)
+
+    def _put_in(self, instance: Any, data: dict[str, Any], now: float) -> None:
         try:
             rows.insert(instance)
         except IntegrityError:
@@ -113,6 +120,22 @@ class RowWriting(TokenSession):
         self.known = Read(rows.row_of(instance), content, now)
         self._issue(now)
         self._wrote()
+
+    def row_of_old(self, old: Incoming) -> Any:
+        """Return the row of a session that comes from another engine, unsaved.
+
+        The session has its key then. Raises whatever the serializer raises.
+        """
+        instance = self._new_instance(self._be_old(old), time.time())
+        if old.created_at is not None:
+            instance.created_at = to_datetime(old.created_at)
+        if old.seen_at is not None:
+            instance.last_seen_at = to_datetime(old.seen_at)
+        return instance
+
+    def move_in(self, old: Incoming) -> None:
+        instance = self.row_of_old(old)
+        self._put_in(instance, self._get_session(), time.time())
 
     def create_model_instance(self, data: dict[str, Any]) -> Any:
         """Return a new instance of the model for this session with `data`.

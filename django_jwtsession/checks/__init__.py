@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core import checks
 
-from . import cookie, keys, login, neighbours, values, wiring
+from . import cookie, keys, login, moving, neighbours, values, wiring
 from .table import Check
 
 ALWAYS: tuple[Check, ...] = (
@@ -16,6 +16,7 @@ ALWAYS: tuple[Check, ...] = (
     *login.ALWAYS,
     *cookie.ALWAYS,
     *neighbours.ALWAYS,
+    *moving.ALWAYS,
 )
 DEPLOY: tuple[Check, ...] = (*values.DEPLOY, *keys.DEPLOY, *cookie.DEPLOY)
 

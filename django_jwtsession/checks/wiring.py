@@ -105,7 +105,13 @@ def _before_the_session() -> list[str]:
 
 
 def _both_apps() -> bool:
-    return engine.is_ours() and apps.is_installed("django.contrib.sessions")
+    both = engine.is_ours() and apps.is_installed("django.contrib.sessions")
+    return both and not _sessions_move()
+
+
+def _sessions_move() -> bool:
+    given = getattr(settings, "JWTSESSION", None) or {}
+    return bool(given.get("MIGRATE_FROM") or given.get("MIGRATE_TO"))
 
 
 ALWAYS = (

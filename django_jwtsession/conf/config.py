@@ -17,6 +17,7 @@ from ..tokens import base64url
 from ..tokens.codec import Codec
 from ..tokens.keys import KeyRing, KeySource, read_pem
 from ..tokens.seal import RowSeal
+from .moving import OldEngine, as_list
 
 DAY = 86400
 # Browsers drop a cookie whose name and value are longer, without a word (RFC 6265 6.1).
@@ -56,6 +57,20 @@ class Config:
     passive_paths: Sequence[str] = ()
     cookie_was: Sequence[Mapping[str, Any]] = ()
     max_cookie_size: int = MAX_COOKIE_SIZE
+    # May hold the secrets of another site.
+    migrate_from: Any = field(default=None, repr=False)
+    migrate_share: float = 1.0
+    migrate_to: str | None = None
+
+    @cached_property
+    def old_engines(self) -> tuple[OldEngine, ...]:
+        """What MIGRATE_FROM names, in its order."""
+        return tuple(OldEngine.of(entry) for entry in as_list(self.migrate_from))
+
+    @property
+    def moves(self) -> bool:
+        """Whether any session is to move in, or out."""
+        return self.migrate_from is not None or self.migrate_to is not None
 
     @cached_property
     def _codecs(self) -> dict[tuple[str, str | None], Codec]:

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from ..tokens.keys import ALGORITHMS
 from .config import DAY, MAX_COOKIE_SIZE, Config
+from .moving import are_old_engines, is_path
 
 
 def _seconds(value: Any) -> bool:
@@ -50,10 +51,7 @@ def _name(value: Any) -> bool:
 
 
 def _dotted_path(value: Any) -> bool:
-    if value is None:
-        return True
-    parts = value.split(".") if isinstance(value, str) else []
-    return len(parts) > 1 and all(part.isidentifier() for part in parts)
+    return value is None or is_path(value)
 
 
 def _paths(value: Any) -> bool:
@@ -76,6 +74,10 @@ def _is_place(entry: Any) -> bool:
         and isinstance(entry.get("domain"), str | None)
         and _paths([entry.get("path", "/")])
     )
+
+
+def _share(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 1
 
 
 def _cookie_size(value: Any) -> bool:
@@ -140,6 +142,16 @@ RULES: dict[str, _Rule] = {
     ),
     "MAX_COOKIE_SIZE": _Rule(
         _cookie_size, "the bytes that name and value may take, 1024 to 4096 (what browsers keep)"
+    ),
+    "MIGRATE_FROM": _Rule(
+        are_old_engines,
+        'the path of the engine that sessions come from, "django.contrib.sessions.backends.db", or'
+        ' a dict of it and its cookie, {"engine": .., "cookie": "sessionid"}, or a list of these',
+    ),
+    "MIGRATE_SHARE": _Rule(_share, "the share of browsers that move, 0 to 1"),
+    "MIGRATE_TO": _Rule(
+        _dotted_path,
+        'the path of the engine to which sessions go back, "django.contrib.sessions.backends.db"',
     ),
 }
 assert set(RULES) == {each.name.upper() for each in fields(Config)}

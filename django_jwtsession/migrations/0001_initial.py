@@ -198,6 +198,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="MovedSession",
+            fields=[
+                (
+                    "digest",
+                    models.CharField(max_length=43, primary_key=True, serialize=False),
+                ),
+                ("sealed", models.BinaryField(default=b"")),
+                (
+                    "confirmed_at",
+                    models.FloatField(blank=True, null=True),
+                ),
+                ("expires_at", models.FloatField(db_index=True)),
+            ],
+            options={
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
             name="SessionEvent",
             fields=[
                 (

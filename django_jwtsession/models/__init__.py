@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .tables import AbstractSession, Revocation, Session, SessionEvent
+from .tables import AbstractSession, MovedSession, Revocation, Session, SessionEvent
 
-__all__ = ["AbstractSession", "Revocation", "Session", "SessionEvent"]
+__all__ = ["AbstractSession", "MovedSession", "Revocation", "Session", "SessionEvent"]

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from ..conf import get_config, in_test_environment
 from .aging import age_addresses, age_some_addresses
-from .registry import event_model, revocation_model, session_model
+from .registry import event_model, moved_model, revocation_model, session_model
 from .retry import in_transaction, run_again
 
 logger = logging.getLogger("django_jwtsession")
@@ -83,6 +83,7 @@ def expiring(store: Any = None) -> list[Expiring]:
     return [
         Expiring(session_model(store), "expires_at", now),
         Expiring(feed, "expires_at", time.time(), kept=_newest(feed)),
+        Expiring(moved_model(), "expires_at", time.time()),
         Expiring(event_model(), "created_at", history_ends),
     ]
 

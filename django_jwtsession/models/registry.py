@@ -31,5 +31,10 @@ def revocation_model() -> Any:
     return _model("Revocation")
 
 
+def moved_model() -> Any:
+    """Return MovedSession."""
+    return _model("MovedSession")
+
+
 def _model(name: str) -> Any:
     return apps.get_model("django_jwtsession", name)

@@ -183,6 +183,29 @@ class Revocation(models.Model):
         return f"{self.kind}:{self.name}"
 
 
+class MovedSession(models.Model):
+    """A cookie that has been let in, or moved out, once: it never is again.
+
+    As long as its browser may hold it, it leads to the session that took its place.
+    """
+
+    # SHA-256 of the cookie, base64url: a cookie has more bits of chance than anybody can try.
+    digest = models.CharField(max_length=43, primary_key=True)
+    # What opens the session that took its place.
+    sealed = models.BinaryField(default=b"")
+    # When a request came with the new cookie; seconds since 1970, as in Revocation.
+    confirmed_at = models.FloatField(null=True, blank=True)
+    expires_at = models.FloatField(db_index=True)
+
+    objects: ClassVar[EventManager] = EventManager()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.digest
+
+
 class SessionEvent(DeviceColumns):
     """What happened to sessions: the login history, of all engines.
 

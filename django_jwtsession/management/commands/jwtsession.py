@@ -16,7 +16,7 @@ from ...revocation import ending as revocation
 from ...revocation.reasons import EndReason
 from ..audit import audit, report
 from ..audit.site import look
-from . import _person, _revoke, _status
+from . import _move, _person, _revoke, _status
 from ._inspect import Report, inspect
 from ._keygen import KEY_TYPES, keygen
 
@@ -63,7 +63,16 @@ class Command(BaseCommand):
             "--level", type=int, choices=(1, 2, 3), default=3, help="up to this level of ASVS"
         )
         tell = commands.add_parser("export", help="print what is kept on a user, as JSON")
-        tell.add_argument("--user", required=True, metavar="NAME", help="the name of a login")
+        what = tell.add_mutually_exclusive_group(required=True)
+        what.add_argument("--user", metavar="NAME", help="the name of a login")
+        what.add_argument(
+            "--to",
+            metavar="ENGINE",
+            help="move all sessions into that session engine instead, such as"
+            " django.contrib.sessions.backends.db; see MIGRATE_TO",
+        )
+        move = commands.add_parser("migrate", help="move in the sessions of MIGRATE_FROM's rows")
+        move.add_argument("--dry-run", action="store_true", help="count what can move, and why not")
         erase = commands.add_parser("erase", help="end a user's sessions and delete their history")
         erase.add_argument("--user", required=True, metavar="NAME", help="the name of a login")
         erase.add_argument("--noinput", action="store_true", help="ask nothing")
@@ -148,9 +157,16 @@ class Command(BaseCommand):
         if not report.is_met(judged):
             sys.exit(1)
 
-    def export(self, *, user: str, **options: Any) -> None:
-        """Print what is kept on a user."""
-        self.stdout.write(_person.export(_user(user)))
+    def export(self, *, user: str | None, to: str | None, **options: Any) -> None:
+        """Print what is kept on a user, or move all sessions into another engine."""
+        if to is not None:
+            _move.export(self.stdout.write, self.stderr.write, to)
+        elif user is not None:
+            self.stdout.write(_person.export(_user(user)))
+
+    def migrate(self, *, dry_run: bool, **options: Any) -> None:
+        """Move in what MIGRATE_FROM's engines have in tables; print what moved and what did not."""
+        _move.migrate(self.stdout.write, dry_run)
 
     def erase(self, *, user: str, noinput: bool, **options: Any) -> None:
         """End a user's sessions and delete what is kept on them, once the name was typed again."""

@@ -1,0 +1,89 @@
+"""What has moved, by the digest of its cookie, and where the cookie leads. Times are Unix times.
+
+Whose cookie it was, or what it held, is not in the table.
+"""
+
+from __future__ import annotations
+
+import time
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from django.db import router
+
+from ..conf import get_config
+from ..exceptions import BadToken
+from ..models.place import current_place
+from ..models.registry import moved_model
+from ..models.savepoints import savepoint
+from ..tokens import base64url
+
+# The key in the data of a session that has moved until its browser has shown the new cookie: the
+# digest of the note.
+MOVED_KEY = "_session_moved"
+
+
+class Note(NamedTuple):
+    """Where a cookie that has moved leads: `credential` is None if that is over."""
+
+    digest: str
+    credential: str | None
+    is_confirmed: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Note {self.digest}>"
+
+
+def digest_of(kind: str, cookie: str) -> str:
+    """Return the digest of what has moved; `kind` is "in" or "out"."""
+    hashed = sha256(f"{kind}:{cookie}".encode("utf-8", "surrogatepass")).digest()
+    return base64url.encode(hashed).decode("ascii")
+
+
+def find(digest: str) -> Note | None:
+    """Return the note of what has moved, None if it has not."""
+    row = moved_model().objects.filter(pk=digest).values_list("sealed", "confirmed_at").first()
+    if row is None:
+        return None
+    return Note(digest, _credential(digest, *row), row[1] is not None)
+
+
+def _credential(digest: str, sealed: bytes, confirmed_at: float | None) -> str | None:
+    config = get_config()
+    if confirmed_at is not None and time.time() - confirmed_at > config.rotate_grace:
+        return None
+    try:
+        opened, _ = config.seal_in(current_place()).open(bytes(sealed), digest.encode())
+    except BadToken:
+        return None
+    return opened.decode() or None
+
+
+def new_note(digest: str, credential: str, expires_at: float) -> Any:
+    """Return a note, unsaved."""
+    seal = get_config().seal_in(current_place()).seal
+    sealed = seal(credential.encode(), digest.encode())
+    return moved_model()(digest=digest, sealed=sealed, expires_at=expires_at)
+
+
+def write(note: Any) -> None:
+    """Insert a note. Raises IntegrityError if the same has moved already."""
+    using = database()
+    with savepoint(using):
+        note.save(force_insert=True, using=using)
+
+
+def confirm(digest: Any) -> None:
+    """Note that the browser has the new cookie: soon the old one leads nowhere."""
+    rows = moved_model().objects.filter(pk=str(digest), confirmed_at=None)
+    rows.update(confirmed_at=time.time())
+
+
+def void(digest: Any) -> None:
+    """Let what has moved lead nowhere: its session was ended, and its engine cannot tell."""
+    moved_model().objects.filter(pk=str(digest)).update(sealed=b"")
+
+
+def database() -> str:
+    """Return the alias of the database in which the notes are."""
+    return router.db_for_write(moved_model())

@@ -1,0 +1,160 @@
+"""Sites with sessions of other engines, whose tables are there for these tests alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import pytest
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.db import connection
+from django.test import override_settings
+
+from ..helpers.visitor import MODES, Visitor
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+DB = "django.contrib.sessions.backends.db"
+SIGNED = "django.contrib.sessions.backends.signed_cookies"
+USERS = "tests.moving.old.db"
+OLD = [
+    DB,
+    "django.contrib.sessions.backends.cached_db",
+    "django.contrib.sessions.backends.cache",
+    SIGNED,
+    USERS,
+    "qsessions.backends.db",
+    "qsessions.backends.cached_db",
+]
+# The apps of each engine's table, by the first word of its path.
+_APPS = ["django.contrib.sessions", "tests.moving.old.apps.OldConfig"]
+_HAS_QSESSIONS = find_spec("qsessions") is not None
+
+
+def needs_qsessions() -> None:
+    if not _HAS_QSESSIONS:
+        if os.environ.get("CI"):
+            pytest.fail("django-qsessions is missing")
+        pytest.skip("pip install django-qsessions")
+
+
+@pytest.fixture(scope="session")
+def old_tables(django_db_setup: None, django_db_blocker: Any) -> Iterator[list[str]]:
+    """The apps of other engines, with their tables."""
+    installed = [*_APPS, *(["qsessions"] if _HAS_QSESSIONS else [])]
+    with django_db_blocker.unblock():
+        with override_settings(INSTALLED_APPS=[*django_settings.INSTALLED_APPS, *installed]):
+            models = [
+                apps.get_model(label, "Session")
+                for label in ["sessions", "user_sessions", *(["qsessions"] * _HAS_QSESSIONS)]
+            ]
+            with connection.schema_editor() as editor:
+                for model in models:
+                    editor.create_model(model)
+        yield installed
+        with connection.schema_editor() as editor:
+            for model in models:
+                editor.delete_model(model)
+
+
+@pytest.fixture(autouse=True)
+def old_apps(old_tables: list[str], db: None) -> Iterator[None]:
+    """The apps of other engines are installed."""
+    cache.clear()
+    with override_settings(INSTALLED_APPS=[*django_settings.INSTALLED_APPS, *old_tables]):
+        yield
+
+
+class Old(NamedTuple):
+    """An engine of before, by its path."""
+
+    path: str
+
+    @property
+    def store(self) -> Any:
+        return import_module(self.path).SessionStore
+
+    def new(self, data: dict[str, Any], **more: Any) -> str:
+        """Make a session there; return the value of its cookie."""
+        store = self.store(**more)
+        store.create()
+        for name, value in data.items():
+            store[name] = value
+        store.save()
+        return str(store.session_key)
+
+    def login(self, user: Any, **data: Any) -> str:
+        """Make a session in which the user is logged in."""
+        return self.new(login_data(user) | data)
+
+    def has(self, key: str) -> bool:
+        """Tell whether the session is still there."""
+        return bool(self.store().exists(key))
+
+    @property
+    def is_stateless(self) -> bool:
+        return self.path == SIGNED
+
+
+def login_data(user: Any) -> dict[str, Any]:
+    """What Django's login() stores."""
+    return {
+        SESSION_KEY: str(user.pk),
+        BACKEND_SESSION_KEY: BACKEND,
+        HASH_SESSION_KEY: user.get_session_auth_hash(),
+    }
+
+
+def old_of(path: str) -> Old:
+    if path.startswith("qsessions"):
+        needs_qsessions()
+    return Old(path)
+
+
+def old_rows() -> int:
+    """Return how many rows the tables of the engines of before have."""
+    labels = [label for label in ("sessions", "user_sessions", "qsessions") if _has(label)]
+    return sum(apps.get_model(label, "Session").objects.count() for label in labels)
+
+
+def _has(label: str) -> bool:
+    return any(config.label == label for config in apps.get_app_configs())
+
+
+@pytest.fixture(params=OLD, ids=lambda path: path.replace("django.contrib.sessions.backends.", ""))
+def old(request: pytest.FixtureRequest) -> Old:
+    """Each engine of before."""
+    return old_of(request.param)
+
+
+@pytest.fixture
+def old_db() -> Old:
+    return Old(DB)
+
+
+@pytest.fixture
+def moving_in(settings: Any) -> Any:
+    """Have the site take over from an engine: `moving_in(old, MIGRATE_SHARE=0.5)`."""
+    settings.ROOT_URLCONF = "tests.urls_engines"
+
+    def set_up(old: Old | None, **more: Any) -> None:
+        settings.JWTSESSION = ({} if old is None else {"MIGRATE_FROM": old.path}) | more
+
+    return set_up
+
+
+@pytest.fixture(params=MODES)
+def browser(request: pytest.FixtureRequest) -> Visitor:
+    """A browser whose requests are sync, or async."""
+    return Visitor(request.param)
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return User.objects.create_user("ada", password="correct horse")

@@ -1,0 +1,192 @@
+"""MIGRATE_TO: one line takes the move back, and nobody is signed out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from django_jwtsession.models import MovedSession, Session, SessionEvent
+from django_jwtsession.signals import session_revoked
+
+from ..conftest import DAY
+from ..helpers.process import another_process
+from ..helpers.visitor import Visitor
+from .conftest import DB, SIGNED, Old
+
+
+@pytest.fixture
+def back(settings: Any) -> Any:
+    settings.ROOT_URLCONF = "tests.urls_engines"
+
+    def set_up(old: Old | None, **more: Any) -> None:
+        another_process()
+        settings.JWTSESSION = ({} if old is None else {"MIGRATE_TO": old.path}) | more
+
+    return set_up
+
+
+def test_session_of_ours_becomes_one_of_the_engine_of_before(
+    engine: str, old: Old, back: Any, browser: Visitor, ada: User
+) -> None:
+    back(None)
+    browser.put(basket=["book"])
+    browser.login(ada)
+    ours = browser.cookie
+    back(old)
+    assert browser.who() == "ada"
+    assert browser.got not in (None, "", ours)
+    assert browser.data() == {"basket": ["book"]}
+    assert browser.who() == "ada"
+    assert old.is_stateless or old.has(browser.cookie)
+    assert not Session.objects.exists()
+
+
+def test_end_of_ours_is_no_alarm(engine: str, old_db: Old, back: Any, ada: User) -> None:
+    heard: list[Any] = []
+    session_revoked.connect(lambda **kwargs: heard.append(kwargs), weak=False, dispatch_uid="x")
+    back(None)
+    browser = Visitor()
+    browser.login(ada)
+    copy = browser.copy()
+    back(old_db)
+    assert browser.who() == "ada"
+    session_revoked.disconnect(dispatch_uid="x")
+    assert not heard
+    assert {event.kind for event in SessionEvent.objects.all()} <= {"login"}
+    back(None)  # and is an end all the same
+    assert copy.who() == ""
+
+
+def test_token_of_ours_leads_to_the_session_until_the_browser_has_the_new_cookie(
+    engine: str, old: Old, back: Any, ada: User, clock: Any
+) -> None:
+    back(None)
+    browser = Visitor()
+    browser.login(ada)
+    lost = browser.copy()
+    back(old)
+    assert lost.who() == "ada"  # the answer is lost
+    clock.shift(3600)
+    under_way, thief = browser.copy(), browser.copy()
+    assert browser.who() == "ada"
+    assert browser.who() == "ada"
+    clock.shift(200)
+    assert under_way.who() == "ada"
+    clock.shift(200)
+    assert thief.who() == ""
+    assert browser.who() == "ada"
+    assert MovedSession.objects.count() == 1
+
+
+def test_after_a_logout_no_token_of_ours_leads_there(
+    engine: str, old: Old, back: Any, ada: User
+) -> None:
+    back(None)
+    browser = Visitor()
+    browser.login(ada)
+    thief = browser.copy()
+    back(old)
+    assert browser.who() == "ada"
+    browser.logout()
+    assert thief.who() == ""
+
+
+def test_logout_may_be_the_first_request(engine: str, old: Old, back: Any, ada: User) -> None:
+    back(None)
+    browser = Visitor()
+    browser.login(ada)
+    copy = browser.copy()
+    back(old)
+    browser.logout()
+    assert copy.who() == ""
+
+
+def test_token_that_had_ended_opens_nothing(
+    engine: str, old: Old, back: Any, ada: User, clock: Any
+) -> None:
+    back(None)
+    browser = Visitor()
+    browser.login(ada)
+    before_the_proof, ended = browser.copy(), browser.copy()
+    browser.login(ada)
+    clock.shift(10)
+    back(old)
+    assert before_the_proof.who() == ""
+    back(None)
+    browser.logout()
+    back(old)
+    assert ended.who() == ""
+
+
+def test_visitor_of_the_engine_of_before_is_served_as_ever(
+    engine: str, old: Old, back: Any, browser: Visitor, ada: User
+) -> None:
+    key = old.login(ada)
+    back(old)
+    browser.cookie = key
+    assert browser.who() == "ada"
+    assert not Session.objects.exists()
+    assert not MovedSession.objects.exists()
+
+
+def test_who_logs_in_has_a_session_of_the_engine_of_before(
+    engine: str, old: Old, back: Any, browser: Visitor, ada: User
+) -> None:
+    back(old)
+    browser.login(ada)
+    assert browser.who() == "ada"
+    assert not Session.objects.exists()
+
+
+def test_in_and_out_and_in_again(
+    engine: str, old: Old, back: Any, browser: Visitor, ada: User, clock: Any
+) -> None:
+    browser.cookie = old.login(ada, basket=["book"])
+    for _ in range(2):
+        for way in ({"MIGRATE_FROM": old.path}, {"MIGRATE_FROM": old.path, "MIGRATE_TO": old.path}):
+            clock.shift(1000)
+            back(None, **way)
+            for _ in range(2):
+                assert browser.who() == "ada"
+                assert browser.data() == {"basket": ["book"]}
+
+
+def test_time_of_the_login_comes_along_out_and_in(
+    engine: str, old_db: Old, back: Any, ada: User, clock: Any
+) -> None:
+    """Else a second move would sign out who has ended all sessions, and logged in again."""
+    back(None)
+    browser = Visitor()
+    browser.login(ada)
+    at = browser.do(lambda request: request.session.auth_time)
+    clock.shift(DAY)
+    back(old_db)
+    assert browser.who() == "ada"
+    clock.shift(DAY)
+    back(None, MIGRATE_FROM=old_db.path)
+    assert browser.do(lambda request: request.session.auth_time) == at
+    assert browser.do(lambda request: request.session.proved_at) is None
+
+
+def test_engine_of_the_settings_may_have_gone_back_already(
+    back: Any, ada: User, settings: Any
+) -> None:
+    settings.SESSION_ENGINE = "django_jwtsession.backends.hybrid"
+    back(None)
+    browser = Visitor()
+    browser.login(ada)
+    settings.SESSION_ENGINE = DB
+    back(Old(DB))
+    assert browser.who() == "ada"
+    assert browser.who() == "ada"
+
+
+def test_session_of_the_test_client_is_handed_over(db_engine: None, back: Any, ada: User) -> None:
+    back(None)
+    browser = Visitor()
+    browser.client.force_login(ada)
+    back(Old(SIGNED))
+    assert browser.who() == "ada"
+    assert ":" in browser.cookie

@@ -1,0 +1,114 @@
+"""MIGRATE_SHARE: some browsers move, the others keep the engine of before, on all servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from django_jwtsession.models import MovedSession, Session
+
+from ..helpers.visitor import Visitor
+from .conftest import DB, SIGNED, Old
+
+
+def test_nobody_moves_with_a_share_of_nothing(
+    engine: str, old: Old, moving_in: Any, browser: Visitor, ada: User
+) -> None:
+    browser.cookie = old.login(ada, basket=["book"])
+    moving_in(old, MIGRATE_SHARE=0)
+    assert browser.who() == "ada"
+    browser.put(basket=["pen"])
+    assert browser.data() == {"basket": ["pen"]}
+    assert old.is_stateless or old.has(browser.cookie)
+    assert not MovedSession.objects.exists()
+
+
+def test_who_comes_for_the_first_time_is_served_by_the_engine_of_before(
+    engine: str, old: Old, moving_in: Any, browser: Visitor, ada: User
+) -> None:
+    """Or a server that runs the old code would not know who logs in here."""
+    moving_in(old, MIGRATE_SHARE=0)
+    browser.login(ada)
+    assert browser.who() == "ada"
+    assert not Session.objects.exists()
+    key = browser.cookie
+    moving_in(old)
+    assert browser.who() == "ada"
+    assert old.is_stateless or not old.has(key)
+    assert browser.who() == "ada"
+
+
+def test_share_is_stable_and_about_right(db_engine: None, moving_in: Any) -> None:
+    old = Old(DB)
+    keys = [old.new({"number": number}) for number in range(60)]
+    moving_in(old, MIGRATE_SHARE=0.3)
+
+    def moved() -> set[str]:
+        for key in keys:
+            Visitor(cookie=key).data()
+        return {key for key in keys if not old.has(key)}
+
+    first = moved()
+    assert 6 <= len(first) <= 32
+    assert moved() == first
+    moving_in(old, MIGRATE_SHARE=0.6)
+    assert moved() > first
+
+
+@pytest.mark.parametrize("path", [DB, SIGNED])
+def test_server_with_a_smaller_share_knows_who_has_moved(
+    engine: str, moving_in: Any, ada: User, path: str
+) -> None:
+    old = Old(path)
+    key = old.login(ada)
+    browser = Visitor(cookie=key)
+    moving_in(old)
+    sid = browser.sid()
+    moving_in(old, MIGRATE_SHARE=0)  # another server
+    assert Visitor(cookie=key).sid() == sid  # whose answer was lost
+    assert browser.who() == "ada"
+    assert browser.sid() == sid
+    moving_in(old)
+    browser.logout()
+    for share in (0, 1):  # and no server lets the cookie of before in again
+        moving_in(old, MIGRATE_SHARE=share)
+        assert Visitor(cookie=key).who() == ""
+
+
+def test_back_and_forth_between_two_shares(
+    engine: str, old: Old, moving_in: Any, browser: Visitor, ada: User
+) -> None:
+    browser.cookie = old.login(ada)
+    for number in range(6):
+        moving_in(old, MIGRATE_SHARE=number % 2)
+        assert browser.who() == "ada"
+
+
+def test_signed_cookie_of_a_user_stays_in_its_share_whatever_is_saved(
+    db_engine: None, moving_in: Any
+) -> None:
+    old = Old(SIGNED)
+    users = [User.objects.create_user(f"user{number}") for number in range(20)]
+    browsers = [Visitor(cookie=old.login(user)) for user in users]
+    moving_in(old, MIGRATE_SHARE=0.5)
+    for browser in browsers:
+        browser.put(x=1)
+    moved = Session.objects.count()
+    assert 3 <= moved <= 17
+    for browser in browsers:
+        for number in range(3):
+            browser.put(x=number)
+    assert Session.objects.count() == moved
+
+
+def test_visitor_cannot_choose_the_engine_of_before_once_all_move(
+    engine: str, old: Old, moving_in: Any, ada: User
+) -> None:
+    moving_in(old)
+    for cookie in ("", "x" * 32, "a:b:c"):
+        visitor = Visitor(cookie=cookie)
+        assert visitor.do(lambda request: type(request.session).__module__).startswith(
+            "django_jwtsession."
+        )

@@ -32,7 +32,11 @@ from .devices import clients as devices
 from .history import later
 from .history.events import note_change
 from .moving import confirming, moving
-from .revocation.feed import arefresh_before_transaction, refresh_before_transaction
+from .revocation.feed import (
+    arefresh_before_transaction,
+    has_atomic_requests,
+    refresh_before_transaction,
+)
 
 # What carries an action out; its async twin has an "a" in front. False: the session has ended.
 _METHODS = {
@@ -73,7 +77,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         todo = later.begin(request)
         try:
             self.process_request(request)
-            if _comes_with_session(request):
+            if has_atomic_requests() and _comes_with_session(request):
                 refresh_before_transaction()
             response: Any = self.get_response(request)
             if todo.after_view:
@@ -89,7 +93,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
                 await sync_to_async(self.process_request)(request)
             else:
                 self.process_request(request)  # makes an object, reads nothing
-            if _comes_with_session(request):
+            if has_atomic_requests() and _comes_with_session(request):
                 await arefresh_before_transaction()
             pending: Any = self.get_response(request)
             response: HttpResponseBase = await pending
@@ -293,8 +297,8 @@ def _settled(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
         return None
     if not session.accessed:
         return None if session.ended is Ended.NO_TOKEN else response
-    # Without a token a stale cookie may have to go.
-    if session.token is None or session.is_due(time.time()):
+    # Without a session a stale cookie may have to go.
+    if session.identity is None or session.is_due(time.time()):
         return None
     if session.is_elsewhere():  # which it says once
         session.look_for_change = True

@@ -66,9 +66,9 @@ class SessionStore(TokenSession):
         came = self._came_with()
         if not isinstance(came, Claims):
             return self._be_nobody()
-        if self._feed.due():
+        if not self._feed.is_quiet():
             yield
-        self._feed.refresh()
+            self._feed.refresh()
         if not came.holds_all:
             yield
             return self._take_over(came)
@@ -78,9 +78,9 @@ class SessionStore(TokenSession):
         data = self._unpack(came)
         if data is None:
             return self._be_nobody(Ended.REFUSED)
-        self.identity, self._claims, self.ended = session_data.identity_of(came), came, ended
+        self._claims, self.ended = came, ended
         if ended is Ended.PASSED:  # no proof of before counts
-            self.identity = self.identity.but(proved_at=None)
+            self.identity = self._identity().but(proved_at=None)
         self._expires_at = came.exp
         return data
 
@@ -239,7 +239,8 @@ class SessionStore(TokenSession):
     def _claims_now(self, now: float) -> Claims:
         who = self._identity()
         claims = Claims(who.sid, int(now), int(self._expires_at), who.epoch, mx=self._longest(who))
-        claims = session_data.pack(claims, self._get_session(), self.config, who)
+        data = session_data.as_read_back(dict(self._get_session()), self.config)
+        claims = session_data.pack(claims, data, self.config, who)
         if not claims.holds_all:
             claims = claims._replace(d={} if self.config.data_is_json else self._nothing())
         return claims

@@ -23,14 +23,12 @@ _MOST_CONTAINERS = 10_000
 
 
 def pack(claims: Claims, data: dict[str, Any], config: Config, who: Identity) -> Claims:
-    """Return `claims` with the session `data` in them.
+    """Return `claims` with the session `data` in them, which is as its serializer gives it back.
 
     Django's three auth keys become `sub`, `be` and `ah` where that is lossless, 140 characters
     shorter; whatever they do not hold stays in `d`. `sub` is text whatever the user's id was.
     """
     rest = dict(data)
-    if not _is_plain(rest):
-        rest = _as_read_back(rest, config)
     sub = be = ah = auth_time = proved_at = None
     user = user_of(rest)
     if user is not None and who.auth_time is not None:
@@ -87,12 +85,14 @@ def _is_plain(data: dict[str, Any]) -> bool:
     return True
 
 
-def _as_read_back(data: dict[str, Any], config: Config) -> dict[str, Any]:
+def as_read_back(data: dict[str, Any], config: Config) -> dict[str, Any]:
     """Return `data` as its serializer gives it back.
 
     JSON makes text of the key 1 and a list of a tuple; a name that stands twice is no token, so the
     later value wins.
     """
+    if _is_plain(data):
+        return data
     serializer = config.serializer()
     read_back: dict[str, Any] = serializer.loads(serializer.dumps(data))
     return read_back

@@ -126,9 +126,10 @@ class SessionStore(RowRenewing):
         if read is None:
             return self._be_nobody(Ended.REFUSED)
         ended = self._admit(came, read)
-        if ended in (Ended.NOT, Ended.PASSED):
-            return self._enter(came, read, ended)
-        return self._be_nobody(ended)
+        if ended not in (Ended.NOT, Ended.PASSED):
+            return self._be_nobody(ended)
+        self._enter(came, read, ended)
+        return self._data_in(read.content)
 
     def _read(self, sid: str, lock: bool = False) -> Read | None:
         """Return the row of a session and what it holds; None for none, or one under no key."""
@@ -202,7 +203,7 @@ class SessionStore(RowRenewing):
         """Judge the generation of a token by the row's; this engine has none."""
         return Ended.NOT
 
-    def _enter(self, came: Claims | Key, read: Read, ended: Ended) -> Data:
+    def _enter(self, came: Claims | Key, read: Read, ended: Ended) -> None:
         """Be the session of a row."""
         self.known, self.ended, self.identity = read, ended, read.content.identity
         self._expires_at = read.row.expires_at
@@ -213,7 +214,6 @@ class SessionStore(RowRenewing):
             self._claims = came
         else:
             self.cookie_due = True
-        return self._data_in(read.content)
 
     # --- a token of the engine `cookie` -----------------------------------------------------------
 

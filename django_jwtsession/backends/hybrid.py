@@ -51,34 +51,28 @@ class SessionStore(db.SessionStore):
         if came is None:
             return self._be_nobody()
         if isinstance(came, Claims):
-            feed = self._feed
-            if feed.due():
+            if not self._feed.is_quiet():
                 yield
-            feed.refresh()
-            if feed.end_of(came.sid) == math.inf:
+                self._feed.refresh()
+            is_revoked = self._is_revoked(came)
+            if is_revoked and self._feed.end_of(came.sid) == math.inf:
                 refusals.log(Reason.REVOKED)
                 return self._be_nobody(Ended.REFUSED)
             copied = self._unpack(came)
             if copied is None:
                 return self._be_nobody(Ended.REFUSED)
-            if self._is_trusted(came):
+            # Who writes reads the row, or a visitor who sends his first cookie again and again
+            # would reset what the session counts.
+            if not is_revoked and self._reads_only() and self._is_good(came):
                 return self._enter_copy(came, copied)
         yield
         return self._from_row(came)
 
-    def _is_trusted(self, came: Claims) -> bool:
-        """Tell whether a copy may stand for the row: it is young, and this request only reads.
-
-        Who writes reads the row, or a visitor who sends his first cookie again and again would
-        reset what the session counts.
-        """
-        return self._reads_only() and self._is_good(came)
-
     def _is_good(self, came: Claims, patience: float = 0.0) -> bool:
-        """Tell whether a copy is good, `patience` seconds after its window at most."""
+        """Tell whether a copy is young, `patience` seconds after its window at most."""
         if came.rv is None or came.ver is None or came.big:
             return False
-        if time.time() >= came.rv + patience or self._is_revoked(came):
+        if time.time() >= came.rv + patience:
             return False
         return not written.is_older(came.sid, came.ep, came.ver)
 
@@ -102,6 +96,8 @@ class SessionStore(db.SessionStore):
     def _copy_in_outage(self, came: Claims | Key) -> Data | None:
         patience = self.config.stale_if_error
         if not isinstance(came, Claims) or not self._is_good(came, patience):
+            return None
+        if self._is_revoked(came):
             return None
         copied = self._unpack(came)
         if copied is None or rows.is_broken(self.model):
@@ -158,17 +154,21 @@ class SessionStore(db.SessionStore):
         Nothing happens where the row has ended or gone on without this request: saving says so.
         """
         assert isinstance(self.known, Copy)
-        claims, before = self.known.claims, self._data_before()
+        claims = self.known.claims
         read = self._read(claims.sid)
         if read is None or read.row.epoch != claims.ep:
             return _NONE
         if self._admit(claims, read) is not Ended.NOT:
             return _NONE
-        found = session_data.changes(before, self._get_session(), self.config)
+        if read.row.version == claims.ver:  # what was copied is what the row holds
+            self._enter(claims, read, Ended.NOT)
+            return _NONE
+        before, data = self._data_before(), self._get_session()
+        found = session_data.changes(before, data, self.config)
         theirs = self._data_in(read.content)
         stale = session_data.changes(before, theirs, self.config).keys
         self._enter(claims, read, Ended.NOT)
-        replace_data(self._get_session(), found.without(stale).applied(theirs))
+        replace_data(data, found.without(stale).applied(theirs))
         return stale
 
     def _data_before(self) -> Data:

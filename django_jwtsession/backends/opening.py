@@ -18,7 +18,6 @@ from django.utils.functional import cached_property
 from ..conf import Config, get_config
 from ..exceptions import BadToken, Reason
 from ..models import clearing
-from ..models.place import current_place
 from ..revocation.feed import Feed, get_feed
 from ..tokens import session_key as keys
 from ..tokens.claims import Claims
@@ -338,7 +337,7 @@ class Opening(SessionBase):
 
     @cached_property
     def _codec(self) -> Codec:
-        return self.config.codec_in(current_place())
+        return self.config.codec_in(self._feed.place)
 
     @cached_property
     def _feed(self) -> Feed:
@@ -360,8 +359,7 @@ class Opening(SessionBase):
         given = self._given
         if given is None or isinstance(given, Key):
             return given
-        found = self._key_in(given)
-        if found is not None:
+        if "." not in given and (found := self._key_in(given)) is not None:
             return found
         try:
             return self._codec.read(given, time.time())

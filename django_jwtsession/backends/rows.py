@@ -79,12 +79,17 @@ def fetch_locked(model: Model, pk: UUID) -> Row | None:
 
 
 def _row(values: Sequence[Any] | None) -> Row | None:
-    return None if values is None else Row(bytes(values[0]), *map(_unix, values[1:]))
+    if values is None:
+        return None
+    rest = [_unix(value) if isinstance(value, datetime) else value for value in values[1:]]
+    return Row(bytes(values[0]), *rest)
 
 
 def row_of(instance: Any) -> Row:
     """Return the row that an instance was inserted as."""
-    return Row(bytes(instance.data), *(_unix(getattr(instance, name)) for name in Row._fields[1:]))
+    row = _row([getattr(instance, name) for name in Row._fields])
+    assert row is not None
+    return row
 
 
 def update(model: Model, pk: UUID, columns: dict[str, Any], **expected: Any) -> bool:
@@ -149,9 +154,7 @@ def _database(model: Model) -> str:
     return router.db_for_write(model)
 
 
-def _unix(value: Any) -> Any:
-    if not isinstance(value, datetime):
-        return value
+def _unix(value: datetime) -> float:
     if value.tzinfo is None:  # in the hour that a clock repeats in autumn, the one that it is now
         value = value.replace(fold=datetime.now().fold)
     return value.timestamp()

@@ -55,9 +55,9 @@ class Watching(Expiry):
         self._get_session()
         if self.identity is None:
             return self.ended is not Ended.NOT
-        if self._feed.due():
+        if not self._feed.is_quiet():
             yield
-        self._feed.refresh()
+            self._feed.refresh()
         now = time.time()
         if self._is_past_its_end(now) or self._is_ended_by_feed():
             return True

@@ -45,7 +45,7 @@ class RowWriting(TokenSession):
     def get_model_class(cls) -> Any:
         raise NotImplementedError
 
-    @property
+    @cached_property
     def model(self) -> Any:
         """The model of the engine's rows."""
         return self.get_model_class()

@@ -16,8 +16,7 @@ def current_place() -> str:
     and the schema that django-tenants has chosen on its connection, where it is not "public":
     "sessions", "/acme" or "sessions/acme". A user's pk means the same within one place only.
     """
-    # Asked several times a request: the router is asked only if there is one.
-    alias = current_alias() if router.routers else DEFAULT_DB_ALIAS
+    alias = current_alias()
     schema = getattr(connections[alias], "schema_name", None)
     place = "" if alias == DEFAULT_DB_ALIAS else alias
     return place if schema in _PLAIN_SCHEMAS else f"{place}/{schema}"
@@ -32,4 +31,6 @@ def be_in(place: str) -> None:
 
 def current_alias() -> str:
     """Return the alias of the database to which this thread writes `Revocation`."""
+    if not router.routers:  # as on most sites, and asked several times a request
+        return DEFAULT_DB_ALIAS
     return router.db_for_write(revocation_model())

@@ -59,13 +59,12 @@ class Feed(Asking):
         end = self.end_of(sid)
         if end is not None and epoch <= end:
             return True
-        if sub is None or auth_time is None or not self._knows_users():
+        if sub is None or auth_time is None:
+            return False
+        memory, is_complete = self._learning.memory, self._learning.complete
+        if is_complete and not memory.users and not memory.everyone:  # as nearly always
             return False
         return any(auth_time < before and sid != keep for keep, before in self._user_ends(sub))
-
-    def _knows_users(self) -> bool:
-        learning = self._learning
-        return bool(learning.memory.users or learning.memory.everyone) or not learning.complete
 
     def ended_before(self, sub: str) -> float:
         """Return up to which `auth_time` the sessions of a user were ended, 0 if they were not.
@@ -153,14 +152,11 @@ class Feed(Asking):
         """Return the seconds until it is due; a second where this process does not ask."""
         return max(0.0, self._next_ask - monotonic()) if self.polls() else 1.0
 
-    def _is_quiet(self, max_age: float | None) -> bool:
-        """Tell that there is nothing to ask and the last answer is young, as most requests find."""
-        return (
-            max_age is None
-            and not self._outage
-            and monotonic() < self._next_ask
-            and self._learning.settled
-        )
+    def is_quiet(self) -> bool:
+        """Tell that refresh() would do nothing: the last answer is young, as most requests find."""
+        if not self._outage and monotonic() < self._next_ask and self._learning.settled:
+            return True
+        return not self.polls()
 
     def refresh(self, max_age: float | None = None) -> None:
         """Learn of new entries, if it is time: the last answer is older than the poll's interval.
@@ -174,17 +170,15 @@ class Feed(Asking):
 
         Raises DatabaseError where the database is out of reach for longer than STALE_IF_ERROR.
         """
-        config = get_config()
-        if config.revocation_poll is None or self._is_quiet(max_age) or in_test_environment():
+        if not self.polls() or (max_age is None and self.is_quiet()):
             return
         if self._due(max_age):
             self._ask_once(max_age)
-        self._check_age(config)
+        self._check_age(get_config())
 
     async def arefresh(self, max_age: float | None = None) -> None:
         """See refresh(); the event loop goes on meanwhile, and all is read where it was not yet."""
-        config = get_config()
-        if config.revocation_poll is None or self._is_quiet(max_age) or in_test_environment():
+        if not self.polls() or (max_age is None and self.is_quiet()):
             return
         until = monotonic() + PATIENCE
         while self._due(max_age):
@@ -198,7 +192,7 @@ class Feed(Asking):
                 break
             if self._learning.loading and self._learning.complete:
                 break  # all is read again, a part a request
-        self._check_age(config)
+        self._check_age(get_config())
 
     # --- learning --------------------------------------------------------------------------------
 
@@ -231,26 +225,24 @@ def load() -> None:
     get_feed().load()
 
 
-def refresh_before_transaction() -> None:
-    """Ask now where the request is about to run in a transaction (ATOMIC_REQUESTS).
+def has_atomic_requests() -> bool:
+    """Tell whether views run in a transaction of the feed's database (ATOMIC_REQUESTS)."""
+    return bool(connections.settings[current_alias()]["ATOMIC_REQUESTS"])
 
-    Inside, what others have ended since it began may not be seen. What fails here fails again where
-    the session is read, if it is.
+
+def refresh_before_transaction() -> None:
+    """Ask before the request runs in a transaction, in which what others end may not be seen.
+
+    What fails here fails again where the session is read, if it is.
     """
-    if _has_atomic_requests():
-        with suppress(Error):
-            get_feed().refresh()
+    with suppress(Error):
+        get_feed().refresh()
 
 
 async def arefresh_before_transaction() -> None:
     """See refresh_before_transaction()."""
-    if _has_atomic_requests():
-        with suppress(Error):
-            await get_feed().arefresh()
-
-
-def _has_atomic_requests() -> bool:
-    return bool(connections.settings[current_alias()]["ATOMIC_REQUESTS"])
+    with suppress(Error):
+        await get_feed().arefresh()
 
 
 def forget() -> None:

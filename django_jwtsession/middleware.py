@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator
 from typing import Any, cast
 
 from asgiref.sync import sync_to_async
@@ -23,6 +22,7 @@ from django.utils.cache import patch_vary_headers
 from .backends import answer
 from .backends.arrival import session_of
 from .backends.base import TokenSession
+from .backends.flows import Step, Steps, arun, run
 from .backends.knowledge import Ended
 from .backends.options import get_options
 from .backends.passive import is_passive
@@ -45,13 +45,8 @@ _METHODS = {
     Action.REISSUE: "reissue",
     Action.TOUCH: "touch",
 }
-_SETS_COOKIE = frozenset({Action.SAVE, Action.REFRESH, Action.REISSUE})
-_CHANGES_COOKIE = _SETS_COOKIE | {Action.DELETE}
-
-# What may block: the function, and its async twin where it has one.
-Step = tuple[Callable[[], Any], Callable[[], Awaitable[Any]] | None]
-# Yields what may block, is sent what it returned, and returns the response.
-Flow = Generator[Step, Any, HttpResponseBase]
+_SETS_COOKIE = (Action.SAVE, Action.REFRESH, Action.REISSUE)
+_CHANGES_COOKIE = (*_SETS_COOKIE, Action.DELETE)
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
@@ -150,49 +145,17 @@ class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
         return cast(HttpResponseBase, await response)
 
 
-# --- the one procedure, and what drives it --------------------------------------------------------
+# --- the one procedure ---------------------------------------------------------------------------
 
 
-def run(flow: Flow) -> HttpResponseBase:
-    """Carry a flow out."""
-    try:
-        step = next(flow)
-        while True:
-            try:
-                result = step[0]()
-            except Exception as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(result)
-    except StopIteration as done:
-        response: HttpResponseBase = done.value
-        return response
-
-
-async def arun(flow: Flow) -> HttpResponseBase:
-    """Carry a flow out; in a thread where a step has no async twin."""
-    try:
-        step = next(flow)
-        while True:
-            try:
-                result = await (step[1] or sync_to_async(step[0]))()
-            except Exception as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(result)
-    except StopIteration as done:
-        response: HttpResponseBase = done.value
-        return response
-
-
-def answering(request: HttpRequest, response: HttpResponseBase) -> Flow:
+def answering(request: HttpRequest, response: HttpResponseBase) -> Steps[HttpResponseBase]:
     """Yield what has to be done before the response goes out; return it with its headers."""
     session: Any = request.session
     is_ours = isinstance(session, TokenSession)
     elsewhere = is_ours and session.accessed and session.is_elsewhere()
     if is_ours and session.reused is not None:
         try:
-            yield session.report_reuse, None
+            yield Step(session.report_reuse)
         except (DatabaseError, InterfaceError) as error:  # the next use of the copy tries again
             answer.tell_of_failure(error)
     if get_options().moves and confirming.is_due(session):
@@ -207,9 +170,10 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Flow:
         session.passive = True
         if session.expires_at is None and session.identity is not None:
             yield _step(session, "revalidate")  # what does not move has to be known
-    if action in _METHODS:
+    method = _METHODS.get(action)
+    if method is not None:
         try:
-            if (yield _step(session, _METHODS[action])) is False:
+            if (yield _step(session, method)) is False:
                 action = Action.NOTHING
         except UpdateError:
             raise _interrupted() from None
@@ -219,12 +183,12 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Flow:
             action = Action.NOTHING  # the view has answered; the next request tries again
             answer.tell_of_failure(error)
     if elsewhere or _may_have_changed(session):
-        yield (lambda: _look_for_change(session)), None
+        yield Step(lambda: _look_for_change(session))
     return _finish(action, request, response)
 
 
 def _step(session: Any, method: str) -> Step:
-    return getattr(session, method), getattr(session, "a" + method, None)
+    return Step(getattr(session, method), getattr(session, "a" + method, None))
 
 
 def decide(request: HttpRequest, response: HttpResponseBase) -> Action:
@@ -240,7 +204,7 @@ def decide(request: HttpRequest, response: HttpResponseBase) -> Action:
     # Asked for by nearly no request: whether the visitor has done anything.
     passive = (refresh_due or options.save_every_request) and is_passive(request)
     return respond(
-        has_cookie=_has_cookie(request),
+        has_cookie=empty and _has_cookie(request),
         empty=empty,
         ended=not is_ours or session.ended is Ended.HERE,
         no_token=is_ours and session.ended is Ended.NO_TOKEN,

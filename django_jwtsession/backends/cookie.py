@@ -149,8 +149,7 @@ class SessionStore(TokenSession):
     # --- writing ---------------------------------------------------------------------------------
 
     def _creating(self) -> Flow[None]:
-        if False:
-            yield
+        yield from ()
         data = self.__dict__.get("_session_cache")
         self._be_nobody()
         self._session_cache = Data() if data is None else data
@@ -229,8 +228,7 @@ class SessionStore(TokenSession):
         return int(super()._idle_end(int(now)))
 
     def _extending(self, now: float) -> Flow[bool]:
-        if False:
-            yield
+        yield from ()
         self._expires_at = self._idle_end(now)
         self._issue(now)
         self.modified = self.look_for_change = True

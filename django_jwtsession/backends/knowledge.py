@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # Key part, time of login, of the last proof, of the last save, epoch of the login, whether the
 # epoch began softly, length of the user's id.
 _HEAD = struct.Struct(">18sdddq?H")
-_NEVER = float("nan")
 
 
 class Data(dict[str, Any]):
@@ -81,14 +80,11 @@ class Content:
         """Return the content as one string of bytes."""
         who = self.identity
         assert who.part is not None
-        auth_time, proved_at = (
-            _NEVER if at is None else at for at in (who.auth_time, who.proved_at)
-        )
         user = (who.user or "").encode()
         head = _HEAD.pack(
             who.part.encode(),
-            auth_time,
-            proved_at,
+            who.auth_time or 0.0,  # for none
+            who.proved_at or 0.0,
             self.saved_at,
             who.login_epoch,
             self.is_soft,
@@ -107,16 +103,12 @@ class Content:
             sid,
             epoch,
             part.decode(),
-            _known(auth_time),
-            _known(proved_at),
+            auth_time or None,
+            proved_at or None,
             login_epoch,
             packed[_HEAD.size : end].decode() or None,
         )
         return cls(who, saved_at, is_soft, packed[end:], is_newest)
-
-
-def _known(at: float) -> float | None:
-    return None if at != at else at
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,4 +160,4 @@ EARLIER = {
     Earlier.VISITOR: Ended.REFUSED,
 }
 # No cookie of such a request may reach the browser.
-SETS_NO_COOKIE = frozenset({Ended.JUST_PASSED, Ended.PASSED})
+SETS_NO_COOKIE = (Ended.JUST_PASSED, Ended.PASSED)

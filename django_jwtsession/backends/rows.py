@@ -81,7 +81,7 @@ def fetch_locked(model: Model, pk: UUID) -> Row | None:
 def _row(values: Sequence[Any] | None) -> Row | None:
     if values is None:
         return None
-    rest = [_unix(value) if isinstance(value, datetime) else value for value in values[1:]]
+    rest: list[Any] = [_unix(one) if isinstance(one, datetime) else one for one in values[1:]]
     return Row(bytes(values[0]), *rest)
 
 

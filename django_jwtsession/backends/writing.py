@@ -17,7 +17,6 @@ from django.db import IntegrityError
 from django.utils.functional import cached_property
 
 from ..devices import clients
-from ..models.place import current_place
 from ..models.times import to_datetime
 from ..policy import Policy
 from ..revocation import ending as revocation
@@ -60,7 +59,7 @@ class RowWriting(TokenSession):
 
     @cached_property
     def _seal_of_rows(self) -> RowSeal:
-        return self.config.seal_in(current_place())
+        return self.config.seal_in(self._feed.place)
 
     @staticmethod
     def _associated(sid: str, epoch: int) -> bytes:
@@ -361,11 +360,9 @@ class RowWriting(TokenSession):
     def _claims_now(self, now: float) -> Claims:
         # Of what the row holds, not of what this request may have changed and not saved.
         who = self._identity()
-        return Claims(who.sid, int(now), self._token_end(now), who.epoch, sk=self._open_part())
-
-    def _open_part(self) -> str | None:
-        """Return the key's random part for a token that nobody can read, None for a signed one."""
-        return self._identity().part if self._token_is_encrypted() else None
+        # Of the key's random part nobody reads anything who cannot read the token.
+        part = who.part if self._token_is_encrypted() else None
+        return Claims(who.sid, int(now), self._token_end(now), who.epoch, sk=part)
 
     def _token_end(self, now: float) -> int:
         """Return when the token ends: the idle end is the row's and moves without a new token."""
@@ -374,10 +371,10 @@ class RowWriting(TokenSession):
 
     def _is_token_due(self, now: float) -> bool:
         """Tell whether the token in hand is behind the session."""
-        claims = self._claims
-        if claims is None or self._token is None or claims.ep != self._identity().epoch:
+        claims, who = self._claims, self._identity()
+        if claims is None or self._token is None or claims.ep != who.epoch:
             return True
-        end = self._expires_at if self._identity().auth_time is None else self._token_end(now)
+        end = self._expires_at if who.auth_time is None else self._token_end(now)
         return claims.exp < int(end) or not self._is_token_current(now)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from uuid import UUID, uuid4
 
 from . import base64url
@@ -16,6 +17,7 @@ def new_sid() -> str:
     return base64url.encode(uuid4().bytes).decode("ascii")
 
 
+@lru_cache(1024)  # a request needs it for each of its statements
 def uuid_from_sid(sid: str) -> UUID:
     """Return `sid` as tables hold it. Raises BadToken for what is no sid."""
     return UUID(bytes=base64url.decode(sid.encode("ascii")))

@@ -43,21 +43,21 @@ class Limit(NamedTuple):
 
 
 LIMITS = {
-    ("cookie", "untouched"): Limit(0, 18, 48),
-    ("cookie", "read"): Limit(0, 72, 122),
-    ("cookie", "first read"): Limit(0, 94, 144),
-    ("cookie", "write"): Limit(0, 150, 238),
-    ("cookie", "forged"): Limit(0, 59, 107),
-    ("hybrid", "untouched"): Limit(0, 18, 48),
-    ("hybrid", "read"): Limit(0, 68, 118),
-    ("hybrid", "first read"): Limit(0, 93, 143),
-    ("hybrid", "write"): Limit(2, 297, 624),
-    ("hybrid", "forged"): Limit(0, 59, 107),
-    ("db", "untouched"): Limit(0, 18, 48),
-    ("db", "read"): Limit(1, 88, 221),
-    ("db", "first read"): Limit(1, 103, 236),
-    ("db", "write"): Limit(2, 185, 464),
-    ("db", "forged"): Limit(0, 59, 107),
+    ("cookie", "untouched"): Limit(0, 14, 36),
+    ("cookie", "read"): Limit(0, 59, 94),
+    ("cookie", "first read"): Limit(0, 81, 116),
+    ("cookie", "write"): Limit(0, 140, 208),
+    ("cookie", "forged"): Limit(0, 55, 94),
+    ("hybrid", "untouched"): Limit(0, 14, 36),
+    ("hybrid", "read"): Limit(0, 51, 87),
+    ("hybrid", "first read"): Limit(0, 76, 112),
+    ("hybrid", "write"): Limit(2, 226, 479),
+    ("hybrid", "forged"): Limit(0, 55, 94),
+    ("db", "untouched"): Limit(0, 14, 36),
+    ("db", "read"): Limit(1, 73, 184),
+    ("db", "first read"): Limit(1, 88, 199),
+    ("db", "write"): Limit(2, 166, 408),
+    ("db", "forged"): Limit(0, 55, 94),
 }
 
 

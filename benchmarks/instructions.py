@@ -76,6 +76,8 @@ def work(options: argparse.Namespace) -> None:
                     return
                 client, page, before = worker._scene(scenario, stack)
                 _repeat(lambda: (before(), client.get(page)), n)
+                if client.status != 200:
+                    raise RuntimeError(f"{scenario}: status {client.status}")
 
         runs.append((scenario, _forks(run)))
     Path(folder, "runs.json").write_text(json.dumps(runs))

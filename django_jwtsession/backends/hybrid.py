@@ -168,6 +168,7 @@ class SessionStore(db.SessionStore):
         theirs = self._data_in(read.content)
         stale = session_data.changes(before, theirs, self.config).keys
         self._enter(claims, read, Ended.NOT)
+        self.cookie_due = True  # with the old copy the next write would meet the same
         replace_data(data, found.without(stale).applied(theirs))
         return stale
 

@@ -97,6 +97,15 @@ def test_counter_never_goes_back(visitor: Visitor, method: str) -> None:
         before = now
 
 
+def test_writes_of_a_browser_with_an_older_copy_are_not_lost_for_long(visitor: Visitor) -> None:
+    """Where another's answer was lost, each GET would bring the same old copy for a minute."""
+    lost = visitor.copy()
+    try_code(lost, "get")
+    for _ in range(3):
+        try_code(visitor, "get")
+    assert stored()["tries"] == 3
+
+
 @pytest.mark.parametrize("method", ["post", "get"])
 def test_code_is_redeemed_once(visitor: Visitor, method: str) -> None:
     """pop() is a change, and reads the row before it answers."""

@@ -160,7 +160,7 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Steps[HttpRes
             answer.tell_of_failure(error)
     if get_options().moves and confirming.is_due(session):
         try:
-            yield (lambda: confirming.confirm(session)), None
+            yield Step(lambda: confirming.confirm(session))
         except (DatabaseError, InterfaceError) as error:  # the next request tries again
             answer.tell_of_failure(error)
     if get_options().save_every_request and not session.is_empty():

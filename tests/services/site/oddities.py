@@ -2,6 +2,7 @@
 
 import os
 from datetime import timedelta
+from typing import Any
 
 import time_machine
 
@@ -14,3 +15,21 @@ def apply() -> None:
         time_machine.travel(timedelta(seconds=seconds), tick=True).start()
     if settle := os.environ["SITE_SETTLE"]:
         rotation.SETTLE = float(settle)
+    _break(os.environ.get("SITE_BREAK", ""))
+
+
+def _break(what: str) -> None:
+    """Take out what keeps a promise, for tests that must notice it."""
+    from django_jwtsession.backends import rows
+    from django_jwtsession.revocation.marks import Marks
+
+    if what == "compare-and-swap":
+        update = rows.update
+
+        def overwrite(model: Any, pk: Any, columns: Any, **expected: Any) -> bool:
+            expected.pop("version", None)
+            return update(model, pk, columns, **expected)
+
+        rows.update = overwrite
+    if what == "look back":
+        Marks.since = lambda marks, *_: marks.newest  # type: ignore[method-assign]

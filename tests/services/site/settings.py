@@ -3,7 +3,8 @@
 SITE_DATABASE: URL. SITE_ENGINE: dotted path of the session engine. SITE_JWTSESSION: JSON.
 SITE_GATES: a folder, see views.wait_at(). SITE_CLOCK, SITE_SETTLE: see oddities.py.
 SITE_SECRET, SITE_FALLBACK: SECRET_KEY and its fallback. SITE_AGE: seconds. SITE_TENANTS: "1" where
-a header names the schema, see tenants.py. SITE_TZ: "0" switches USE_TZ off.
+a header names the schema, see tenants.py. SITE_TZ: "0" switches USE_TZ off. SITE_DATABASE_MORE:
+JSON, more of DATABASES["default"]. SITE_BREAK: see oddities.py.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ else:
     DATABASES = {"default": _database(_url)}
     # A login's thread keeps its connection: most of a short request would be connecting.
     DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    DATABASES["default"] |= json.loads(os.environ.get("SITE_DATABASE_MORE", "{}"))
 
 SECRET_KEY = os.environ.get("SITE_SECRET", SECRET_KEY)
 SECRET_KEY_FALLBACKS = [key for key in [os.environ.get("SITE_FALLBACK")] if key]

@@ -1,0 +1,76 @@
+"""Three Galera nodes and two processes on each: a mixed load, and nodes that die and come back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .galera import Node, galera, is_installed
+from .load import Visitors
+from .processes import needs_cluster
+from .record import Fault, Record
+from .sites import SETTINGS, logs, prove, serve
+
+needs_cluster("mariadbd", "haproxy")
+pytest.importorskip("MySQLdb")
+
+SEED = 15
+STALE = SETTINGS["STALE_IF_ERROR"]
+TIMES = {"connect_timeout": 2, "read_timeout": 8, "write_timeout": 8}
+# Seconds that a node's processes have for finding it again.
+RECOVERY = 4.0
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[list[Node]]:
+    if not is_installed():
+        pytest.skip("needs galera-4")
+    with galera() as nodes:
+        nodes[0].database.create()
+        yield nodes
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"])
+def test_promises_hold_on_three_nodes(nodes: list[Node], engine: str, tmp_path: Path) -> None:
+    databases = [node.database for node in nodes for _ in range(2)]
+    record = Record()
+    with serve(databases, tmp_path, engine, more={"OPTIONS": TIMES}) as servers:
+        with Visitors(servers, record, SEED) as visitors:
+            time.sleep(25)
+        visitors.look_at_all()
+        assert not visitors.broken
+        prove(f"Galera, {engine}", record, databases[0])
+        assert len(record.writes) > 100, logs(servers)
+
+
+def test_promises_hold_while_nodes_die_and_come_back(nodes: list[Node], tmp_path: Path) -> None:
+    databases = [node.database for node in nodes for _ in range(2)]
+    record = Record()
+    with serve(databases, tmp_path, "hybrid", more={"OPTIONS": TIMES}) as servers:
+        with Visitors(servers, record, SEED) as visitors:
+            time.sleep(6)
+            visitors.down = {2, 3}
+            began = time.monotonic()
+            assert nodes[1].program is not None
+            nodes[1].program.kill()
+            time.sleep(8)
+            nodes[1].start_again()
+            time.sleep(RECOVERY)
+            record.note(Fault(frozenset({2, 3}), began, time.monotonic()))
+            visitors.down = set()
+            time.sleep(6)
+            visitors.down = {4, 5}
+            began = time.monotonic()
+            nodes[2].cut_off()
+            time.sleep(8)
+            nodes[2].let_back()
+            time.sleep(RECOVERY)
+            record.note(Fault(frozenset({4, 5}), began, time.monotonic()))
+            visitors.down = set()
+            time.sleep(6)
+        visitors.look_at_all()
+        assert not visitors.broken
+        prove("Galera, hybrid, nodes die", record, databases[0], hold=STALE)

@@ -1,0 +1,28 @@
+"""Run a command with DATABASE_URL at HAProxy, which shares out three Galera nodes.
+
+python -m tests.cluster.through_haproxy python -m pytest tests/services
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from .front import haproxy
+from .galera import galera, is_installed
+from .processes import found
+
+
+def main(command: list[str]) -> int:
+    """Return the command's exit code, 0 where there is no Galera to run it on."""
+    if os.getuid() != 0 or not is_installed() or not found("haproxy"):
+        print("SKIPPED: Galera and HAProxy need root, mariadb-server, galera-4 and haproxy")
+        return 0
+    with galera() as nodes, haproxy([node.port for node in nodes]) as port:
+        url = f"mysql://root@127.0.0.1:{port}/jwtsession"
+        return subprocess.run(command, env={**os.environ, "DATABASE_URL": url}).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

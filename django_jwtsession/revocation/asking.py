@@ -88,19 +88,22 @@ class Asking:
         return now >= self._next_ask
 
     def load(self) -> None:
-        """Read all that is in force, now; call it before a process serves (see docs/scale.md).
+        """Read all that is in force, now; call it before a process serves (docs/revocation.md).
 
         In wsgi.py it is done once for all workers of `gunicorn --preload`, in a post_fork hook or
         an ASGI server's start-up once for each process. A connection that it opens it closes, so
-        that none is shared by a fork.
+        that none is shared by a fork. Where all was read already, and where the feed is off, it
+        returns at once: a readiness probe may call it.
 
         Raises DatabaseError where the table cannot be read.
         """
+        if get_config().revocation_poll is None or self._learning.settled:
+            return
         connection = connections[current_alias()]
         was_open = connection.connection is not None
+        started = monotonic()
         try:
             with self._lock:
-                started = monotonic()
                 while not self._learning.settled:
                     started = monotonic()
                     if not self._learning.read_page(started, self._relay if _cache() else None):

@@ -321,6 +321,29 @@ def test_load_reads_all_at_once(many: None, django_assert_num_queries: Any) -> N
         assert feed.is_ended("99")
 
 
+def test_load_that_finds_all_read_says_nothing_of_what_came_since(
+    many: None, line: Line, clock: Any, django_assert_num_queries: Any
+) -> None:
+    """A readiness probe may call it each second: the polls go on."""
+    feed = Feed()
+    feed.load()
+    line("new")
+    for _ in range(4):
+        clock.shift(0.5)
+        with django_assert_num_queries(0):
+            feed.load()
+    feed.refresh()
+    assert feed.is_ended("new")
+
+
+def test_load_of_a_feed_that_is_off_asks_nothing(
+    settings: Any, django_assert_num_queries: Any
+) -> None:
+    settings.JWTSESSION = {"REVOCATION_POLL": None}
+    with django_assert_num_queries(0):
+        Feed().load()
+
+
 def test_load_leaves_no_connection_that_a_fork_would_share(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

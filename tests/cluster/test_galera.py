@@ -46,6 +46,21 @@ def test_promises_hold_on_three_nodes(nodes: list[Node], engine: str, tmp_path: 
         assert len(record.writes) > 100, logs(servers)
 
 
+def test_checker_finds_that_conflicts_are_not_tried_again(
+    nodes: list[Node], tmp_path: Path
+) -> None:
+    """Without it, writes that meet on two nodes are errors that people see."""
+    databases = [node.database for node in nodes]
+    record = Record()
+    more = {"OPTIONS": TIMES}
+    with serve(databases, tmp_path, "db", more=more, SITE_BREAK="retries") as servers:
+        with Visitors(servers, record, SEED, 12) as visitors:
+            time.sleep(20)
+        assert not visitors.broken
+    with pytest.raises(AssertionError, match="status 500"):
+        prove("broken on purpose: retries", record, databases[0])
+
+
 def test_promises_hold_while_nodes_die_and_come_back(nodes: list[Node], tmp_path: Path) -> None:
     databases = [node.database for node in nodes for _ in range(2)]
     record = Record()

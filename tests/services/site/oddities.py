@@ -21,6 +21,7 @@ def apply() -> None:
 def _break(what: str) -> None:
     """Take out what keeps a promise, for tests that must notice it."""
     from django_jwtsession.backends import rows
+    from django_jwtsession.models import retry
     from django_jwtsession.revocation.marks import Marks
 
     if what == "compare-and-swap":
@@ -31,5 +32,7 @@ def _break(what: str) -> None:
             return update(model, pk, columns, **expected)
 
         rows.update = overwrite
+    if what == "retries":
+        retry._RESTS = 0
     if what == "look back":
         Marks.since = lambda marks, *_: marks.newest  # type: ignore[method-assign]

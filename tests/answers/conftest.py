@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.test import AsyncClient, Client
 
 from tests import urls_engines
+from tests.helpers import asgi
 
 # What a test calls: `ask(view, cookies="sessionid=a; sessionid=b", **kwargs of Client.get)`.
 Ask = Callable[..., Any]
@@ -55,7 +55,7 @@ class Asker:
             browser = (AsyncRaw if self.mode == "asgi" else Raw)(cookies)
         path = kwargs.pop("path", "/")
         if self.mode == "asgi":
-            return async_to_sync(browser.get)(path, **kwargs)
+            return asgi.run(browser.get, path, **kwargs)
         return browser.get(path, **kwargs)
 
     def another(self) -> Asker:

@@ -10,6 +10,7 @@ from django.contrib.auth import login
 from django.http import HttpRequest
 
 from ..conftest import OUR_MIDDLEWARE, WEEK, read, write
+from ..helpers import asgi
 from .conftest import Asker
 
 pytestmark = pytest.mark.django_db
@@ -154,7 +155,6 @@ def test_page_goes_on_after_a_login_over_a_websocket(
 
 def post(ask: Asker, view: Any, token: str) -> Any:
     """Post a form with its CSRF token, which is checked."""
-    from asgiref.sync import async_to_sync
 
     from tests import urls_engines
 
@@ -162,7 +162,7 @@ def post(ask: Asker, view: Any, token: str) -> Any:
     ask.client.handler.enforce_csrf_checks = True
     data = {"csrfmiddlewaretoken": token}
     if ask.mode == "asgi":
-        return async_to_sync(ask.client.post)("/", data)
+        return asgi.run(ask.client.post, "/", data)
     return ask.client.post("/", data)
 
 

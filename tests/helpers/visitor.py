@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth import alogin, alogout, login, logout
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client
 
 from tests import urls_engines
+
+from . import asgi
 
 MODES = ["sync", "async"]
 
@@ -90,7 +92,7 @@ class Visitor:
         urls_engines.Page.view = staticmethod(aview if is_async else view)
         visit = getattr(self.client, method)
         if is_async:
-            visit = async_to_sync(visit)
+            visit = partial(asgi.run, visit)
         self.response = visit("/async/" if is_async else "/", headers=headers)
         return found[0] if found else None
 

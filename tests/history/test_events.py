@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.contrib.auth import authenticate, login
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
@@ -27,6 +27,7 @@ from django_jwtsession.signals import new_device, session_created, session_revok
 from .. import urls_engines
 from ..conftest import Visit, read, write
 from ..factories import PASSWORD, SessionFactory, UserFactory, browser
+from ..helpers import asgi
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.urls")]
 
@@ -503,7 +504,7 @@ def test_browser_that_became_another_is_noted_once(
     client = browser(UserFactory(), headers=device(LINUX))
     thief: Any = Client() if server == "wsgi" else AsyncClient()
     thief.cookies = client.cookies
-    get = thief.get if server == "wsgi" else async_to_sync(thief.get)
+    get = thief.get if server == "wsgi" else partial(asgi.run, thief.get)
     for _ in range(2):
         clock.shift(later)
         assert get("/sessions/", headers={"user-agent": MAC}).status_code == 200
@@ -518,7 +519,7 @@ def test_browser_that_became_another_is_noted_at_its_first_request(
     client.get("/sessions/", headers={"user-agent": LINUX})
     thief: Any = Client() if server == "wsgi" else AsyncClient()
     thief.cookies = client.cookies
-    get = thief.get if server == "wsgi" else async_to_sync(thief.get)
+    get = thief.get if server == "wsgi" else partial(asgi.run, thief.get)
     for agent in (MAC, LINUX, MAC):
         assert get("/sessions/", headers={"user-agent": agent}).status_code == 200
     assert changes() == [("127.0.0.1", "Safari 18")]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client
 
@@ -19,6 +20,7 @@ from django_jwtsession.signals import token_reused
 from django_jwtsession.tokens.claims import Claims
 from tests import urls_engines
 from tests.conftest import ENGINES
+from tests.helpers import asgi
 
 HOUR = 3600
 GRACE = 300
@@ -118,7 +120,7 @@ class Browser:
 
         urls_engines.Page.view = staticmethod(aview if self.mode == "asgi" else view)
         path = "/async/" if self.mode == "asgi" else "/"
-        get = async_to_sync(self.client.get) if self.mode == "asgi" else self.client.get
+        get = partial(asgi.run, self.client.get) if self.mode == "asgi" else self.client.get
         extra, named = self.headers
         if self.mode == "asgi":
             extra = {}

@@ -16,7 +16,7 @@ from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .dates import DrillDownList
-from .ending import end_user_url, is_of_what_is_deleted
+from .ending import button_id, end_user_url, is_of_what_is_deleted
 from .lists import ADMIN_CSS, CappedPaginator, matches
 from .people import load_people, name_of, user_url
 from .stepup import FreshLoginAdminMixin
@@ -155,7 +155,8 @@ class ReadOnlyAdmin(FreshLoginAdminMixin):
         """Return the button that leads to ending the session of a row."""
         label = gettext("End: %(row)s") % {"row": self.row_label(row)}
         return format_html(
-            '<a class="jwtsession-button" href="{}" aria-label="{}">{}</a>',
+            '<a class="jwtsession-button" id="{}" href="{}" aria-label="{}">{}</a>',
+            button_id(row),
             url,
             label,
             pgettext("button", "End"),

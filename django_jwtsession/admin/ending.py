@@ -27,6 +27,8 @@ from ..tokens.sid import uuid_from_sid
 from .stepup import FreshLoginAdminMixin
 
 _MAX_USERS_NAMED = 10
+# Where Django's own link to the main content leads: messages stand first there, then the list.
+_CONTENT = "#content-start"
 # More than one request can end before its server loses patience.
 _MOST_AT_ONCE = 2000
 
@@ -59,6 +61,8 @@ class EndingMixin(FreshLoginAdminMixin):
         self.message_user(request, text % {"count": count}, messages.SUCCESS)
         if end_own:
             logout(request)  # or this very request would go on with a session that is gone
+        if helpers.ACTION_CHECKBOX_NAME in request.POST:
+            return HttpResponseRedirect(f"{request.get_full_path()}{_CONTENT}")
         return None
 
     def end(self, request: HttpRequest, queryset: QuerySet[Any]) -> int:
@@ -146,6 +150,7 @@ class EndingMixin(FreshLoginAdminMixin):
             # Django's list view takes no action without a selected row, even for all that match.
             selected=request.POST.getlist(helpers.ACTION_CHECKBOX_NAME),
             across=request.POST.get("select_across") == "1",
+            row=queryset[0] if count == 1 else None,
         )
 
 
@@ -199,18 +204,31 @@ def title_of(rows: Any, count: int = 1) -> str:
     return title % {"count": count}
 
 
-def ask(model_admin: Any, request: HttpRequest, title: str, **context: Any) -> TemplateResponse:
-    """Return the page that asks whether to end sessions; `owners` are names with numbers."""
+def ask(
+    model_admin: Any, request: HttpRequest, title: str, row: Any = None, **context: Any
+) -> TemplateResponse:
+    """Return the page that asks whether to end sessions.
+
+    Arguments: `owners` are names with numbers; `row` is the one whose button led here, to which one
+    comes back who ends nothing.
+    """
+    list_url = _list_url(model_admin, request)
     context = {
         "number": 1,
         **model_admin.admin_site.each_context(request),
         "title": title,
         "opts": model_admin.opts,
-        "list_url": _list_url(model_admin, request),
+        "list_url": list_url,
+        "back_url": list_url if row is None else f"{list_url}#{button_id(row)}",
         **context,
     }
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(request, "jwtsession/admin/end_sessions.html", context)
+
+
+def button_id(row: Any) -> str:
+    """Return the id of a row's button: who changes their mind comes back to it."""
+    return f"jwtsession-end-{row.pk}"
 
 
 def ended_already(model_admin: Any, request: HttpRequest) -> HttpResponseRedirect:
@@ -221,8 +239,11 @@ def ended_already(model_admin: Any, request: HttpRequest) -> HttpResponseRedirec
 
 
 def way_back(model_admin: Any, request: HttpRequest) -> HttpResponseRedirect:
-    """Go back to the list as it was filtered; to the index who may not see it."""
-    return HttpResponseRedirect(_list_url(model_admin, request))
+    """Go back to the list as it was filtered, or to the index who may not see it.
+
+    The focus goes to the message and the list, and not to the navigation before them.
+    """
+    return HttpResponseRedirect(f"{_list_url(model_admin, request)}{_CONTENT}")
 
 
 def _list_url(model_admin: Any, request: HttpRequest) -> str:

@@ -149,7 +149,7 @@ class SessionEventAdmin(ReadOnlyAdmin):
         own = event.sid == getattr(request.session, "sid", None)
         if request.method != "POST":
             owners = [(self.user_name(event), None)]
-            return ask(self, request, title_of([event]), owners=owners, own_alone=own)
+            return ask(self, request, title_of([event]), event, owners=owners, own_alone=own)
         revoke_session(event.sid, by=request.user, reason=EndReason.ADMIN)
         self.message_user(request, gettext("The session was ended."), messages.SUCCESS)
         if own:

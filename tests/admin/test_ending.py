@@ -71,7 +71,7 @@ def test_all_sessions_of_a_user_end_once_that_is_confirmed(engine: str) -> None:
     assert "ada (3)" in page
     assert all(is_signed_in(one) for one in browsers)
 
-    assert root.post(end_url(ada)).headers["Location"] == SESSIONS
+    assert root.post(end_url(ada)).headers["Location"] == f"{SESSIONS}#content-start"
     assert not any(is_signed_in(one) for one in browsers)
     assert is_signed_in(other)
     assert "All sessions of ada were ended." in text(root.get(SESSIONS))
@@ -101,7 +101,10 @@ def test_ones_own_session_goes_on_unless_it_is_asked_for(engine: str) -> None:
 @pytest.mark.parametrize("user_id", ["0", "x", "9" * 40, "_2F..", "%00"])
 def test_user_who_is_not_there_has_nothing_to_end(db_engine: None, user_id: str) -> None:
     root = superuser()
-    assert root.post(f"{SESSIONS}user/{user_id}/end/").headers["Location"] == SESSIONS
+    assert (
+        root.post(f"{SESSIONS}user/{user_id}/end/").headers["Location"]
+        == f"{SESSIONS}#content-start"
+    )
     assert "There is no such user." in text(root.get(SESSIONS))
 
 
@@ -135,10 +138,12 @@ def test_ending_leads_back_to_the_list_as_it_was_filtered(db_engine: None) -> No
     row = SessionFactory(user=UserFactory(username="ada"), os="iOS")
     url, came_from = f"{SESSIONS}{row.pk}/delete/", f"http://testserver{SESSIONS}?os=iOS"
     page = root.get(url, headers={"Referer": came_from}).content.decode()
-    assert f'href="{SESSIONS}?os=iOS"' in page
+    button = f"jwtsession-end-{row.pk}"
+    assert f'id="{button}"' in root.get(SESSIONS).content.decode()
+    assert f'href="{SESSIONS}?os=iOS#{button}"' in page  # to where one was, ending nothing
     assert f'name="back" value="{SESSIONS}?os=iOS"' in page
     response = root.post(url, {"confirmed": "1", "back": f"{SESSIONS}?os=iOS"})
-    assert response.headers["Location"] == f"{SESSIONS}?os=iOS"
+    assert response.headers["Location"] == f"{SESSIONS}?os=iOS#content-start"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +153,7 @@ def test_way_back_is_always_to_the_list(db_engine: None, back: str) -> None:
     root = superuser()
     ada = UserFactory()
     location = root.post(end_url(ada), {"back": back}).headers["Location"]
-    assert location in {SESSIONS, f"{SESSIONS}?p=1"}
+    assert location.removesuffix("#content-start") in {SESSIONS, f"{SESSIONS}?p=1"}
 
 
 def test_projects_own_model_is_ended_on_its_own_site(settings: Any) -> None:
@@ -268,7 +273,7 @@ def test_who_may_end_but_not_see_comes_back_to_the_index(db_engine: None) -> Non
     staff = staff_with("revoke_session")
     row = SessionFactory()
     response = staff.post(f"{SESSIONS}{row.pk}/delete/", {"confirmed": "1"})
-    assert response.headers["Location"] == "/admin/"
+    assert response.headers["Location"] == "/admin/#content-start"
 
 
 def test_own_models_permissions_count_in_the_history(settings: Any) -> None:

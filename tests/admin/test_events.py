@@ -174,7 +174,7 @@ def test_login_line_ends_its_session_once_that_is_confirmed(engine: str) -> None
     assert "End the session “Unknown device”?" in page
     assert " ada " in page
     assert ada.get("/closed/").status_code == 200
-    assert staff.post(url).headers["Location"] == LIST
+    assert staff.post(url).headers["Location"] == f"{LIST}#content-start"
     assert ada.get("/closed/").status_code == 302
     assert other.get("/closed/").status_code == 200
     page = staff.get(LIST)
@@ -224,9 +224,9 @@ def test_only_logins_that_may_still_be_in_use_can_be_ended(staff: Client) -> Non
     old = timezone.now() - timedelta(days=91)
     for dead in (event("logout"), event("login_failed"), event(created_at=old), event(sid="")):
         assert f"{LIST}{dead.pk}/end/" not in staff.get(LIST).content.decode()
-        assert staff.post(f"{LIST}{dead.pk}/end/").headers["Location"] == LIST
+        assert staff.post(f"{LIST}{dead.pk}/end/").headers["Location"] == f"{LIST}#content-start"
     assert not SessionEvent.objects.filter(kind="revoked").exists()
-    assert staff.post(f"{LIST}none/end/").headers["Location"] == LIST
+    assert staff.post(f"{LIST}none/end/").headers["Location"] == f"{LIST}#content-start"
 
 
 @pytest.mark.parametrize(

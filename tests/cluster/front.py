@@ -1,4 +1,4 @@
-"""HAProxy and PgBouncer, each in front of databases."""
+"""What stands before databases, or beside them: HAProxy, PgBouncer, Redis."""
 
 from __future__ import annotations
 
@@ -72,5 +72,19 @@ def pgbouncer(target: int) -> Iterator[int]:
         try:
             until(lambda: listens(port), 20, 0.1)
             yield port
+        finally:
+            program.kill()
+
+
+@contextlib.contextmanager
+def redis() -> Iterator[str]:
+    """A Redis that keeps nothing; its URL."""
+    with folder("redis", "redis") as path:
+        [port] = free_ports(1)
+        arguments = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(path)]
+        program = Program("redis", path / "log", "redis-server", *arguments)
+        try:
+            program.await_port(port)
+            yield f"redis://127.0.0.1:{port}/1"
         finally:
             program.kill()

@@ -23,8 +23,16 @@ _REST = 0.05
 class Visitors:
     """`with Visitors(servers, record, seed):` visits all the time, with chances by a seed."""
 
-    def __init__(self, servers: list[Any], record: Record, seed: int, count: int = 8) -> None:
+    def __init__(
+        self,
+        servers: list[Any],
+        record: Record,
+        seed: int,
+        count: int = 8,
+        only_log_out: bool = False,
+    ) -> None:
         self._servers, self._record = servers, record
+        self._only_log_out = only_log_out
         self.down: set[int] = set()  # applications that get no logins
         self._stop = threading.Event()
         self.broken: list[BaseException] = []
@@ -107,7 +115,7 @@ class Visitors:
     def _end(self, chance: random.Random, sid: str, jar: Jar) -> None:
         app, copy, sent_at = chance.randrange(len(self._servers)), jar.copy(), time.monotonic()
         server, how = self._servers[app], chance.random()
-        if how < 0.4:
+        if how < 0.4 or self._only_log_out:
             answer = self._ask(lambda: jar.get(server, "log_out"))
         elif how < 0.8:
             answer = self._ask(lambda: server.get("end_session", sid=sid))

@@ -45,7 +45,8 @@ def serve(
     variables["SITE_DATABASE_MORE"] = json.dumps(more or {})
     try:
         for number, database in enumerate(databases):
-            env = site_env(database, ENGINES[engine], SETTINGS | (jwtsession or {}), folder)
+            path = ENGINES.get(engine, engine)
+            env = site_env(database, path, SETTINGS | (jwtsession or {}), folder)
             log = folder / f"{number}.log"
             servers.append(Server(kinds[number % len(kinds)], env | variables, log))
         for server in servers:

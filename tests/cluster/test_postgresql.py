@@ -15,13 +15,14 @@ from tests.services.client import Jar
 from tests.services.servers import Database
 
 from . import postgresql
-from .front import haproxy, pgbouncer
+from .front import haproxy, pgbouncer, redis
 from .load import Visitors
 from .processes import needs_cluster
 from .record import Fault, Record
 from .sites import SETTINGS, logs, prove, serve
 
-needs_cluster("postgres", "haproxy", "pgbouncer")
+needs_cluster("postgres", "haproxy", "pgbouncer", "redis-server")
+pytest.importorskip("redis")
 pytest.importorskip("psycopg")
 
 SEED = 15
@@ -123,6 +124,20 @@ def test_full_recovery_after_a_standby_takes_over(tmp_path: Path) -> None:
             assert not visitors.broken, logs(servers)
             assert took + 1.5 < STALE
             prove("PostgreSQL, a standby takes over", record, second.database, hold=STALE)
+
+
+@pytest.mark.parametrize("name", ["db", "cached_db"])
+def test_checker_finds_what_djangos_engines_lose(
+    server: postgresql.Server, name: str, tmp_path: Path
+) -> None:
+    record = Record()
+    engine, databases = f"django.contrib.sessions.backends.{name}", [server.database] * 2
+    with redis() as url, serve(databases, tmp_path, engine, REDIS_URL=url) as servers:
+        with Visitors(servers, record, SEED, only_log_out=True) as visitors:
+            time.sleep(10)
+        visitors.look_at_all()
+    with pytest.raises(AssertionError, match="is lost"):
+        prove(engine, record, server.database)
 
 
 BREAKS = [("compare-and-swap", "is lost"), ("look back", "was ended and answers")]

@@ -56,7 +56,9 @@ def seen(request: HttpRequest) -> dict[str, Any]:
     data = dict(request.session.items())
     user = data.pop("_auth_user_id", None)
     data = {key: value for key, value in data.items() if not key.startswith("_")}
-    return {"user": user, "sid": getattr(request.session, "sid", None), "data": data}
+    # Django's engines, as controls, have no name for a session but its key.
+    sid = getattr(request.session, "sid", None) or request.session.session_key
+    return {"user": user, "sid": sid, "data": data}
 
 
 @page
@@ -89,7 +91,7 @@ def whoami(request: HttpRequest) -> dict[str, Any]:
 @page
 def session(request: HttpRequest, revalidate: str = "", sleep: str = "0") -> dict[str, Any]:
     """With no query of its own; `revalidate` reads what is true now, `sleep` takes its time."""
-    if revalidate:
+    if revalidate and hasattr(request.session, "revalidate"):
         request.session.revalidate()
     found = seen(request)
     time.sleep(float(sleep))

@@ -23,6 +23,7 @@ from . import reader
 from .entries import Line
 from .marks import LONG_LOOK_BACK, LOOK_BACK, Marks, RecentLines
 from .memory import Memory
+from .mending import end_again
 from .relay import Copy, Relay
 
 logger = logging.getLogger("django_jwtsession")
@@ -230,7 +231,7 @@ class Learning:
         ]
         if lost:
             logger.warning("The database has lost %d ends of sessions: written again.", len(lost))
-            _try(partial(reader.write_again, lost))
+            _try(partial(end_again, lost))
 
     def _differs(self, pending: set[int]) -> bool:
         """Tell whether the table has other lines than were read, by their number."""

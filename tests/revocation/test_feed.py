@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from django_jwtsession.models import Revocation
+from django_jwtsession.models import Revocation, Session
 from django_jwtsession.revocation import asking, learning, reader
 from django_jwtsession.revocation import feed as feed_module
 from django_jwtsession.revocation.entries import Entry
 from django_jwtsession.revocation.feed import Feed, FeedUnavailable
 
+from ..conftest import NOW
+from ..factories import SessionFactory
 from .conftest import Line
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("polling")]
@@ -222,6 +224,42 @@ def test_what_the_database_has_lost_is_written_again(
     other.refresh()
     assert other.end_of("lost") == 17
     assert "lost 1 ends" in caplog.text
+
+
+def row(user: Any, **more: Any) -> Session:
+    return SessionFactory(user=user, epoch=20, **more)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "goes"),
+    [
+        ("sid", {}, True),
+        ("sid", {"epoch": 20}, True),
+        ("sid", {"epoch": 19}, False),  # it has gone on since
+        ("user", {"kind": "u", "before": NOW + 9}, True),
+        ("user", {"kind": "u", "before": NOW - 999_999}, False),
+        ("user", {"kind": "u", "before": NOW + 9, "keep_sid": "sid"}, False),
+        ("", {"kind": "e", "before": NOW + 9}, True),
+        ("no sid at all", {}, False),
+    ],
+)
+def test_row_that_comes_back_with_a_standby_that_missed_its_end_goes_again(
+    feed: Feed, clock: Any, line: Line, user: Any, name: str, said: dict[str, Any], goes: bool
+) -> None:
+    """The engine `db` asks nobody else."""
+    back, others = row(user), SessionFactory(epoch=20)
+    names = {"sid": back.sid, "user": str(user.pk)}
+    if "keep_sid" in said:
+        said = said | {"keep_sid": back.sid}
+    lost = line(names.get(name, name), lives=86400, **said)
+    clock.shift(1)
+    feed.refresh()
+    Revocation.objects.filter(pk=lost.pk).delete()
+    clock.shift(61)
+    feed.refresh()
+    assert Revocation.objects.exists()
+    assert Session.objects.filter(pk=back.pk).exists() != goes
+    assert Session.objects.filter(pk=others.pk).exists() != (said.get("kind") == "e")
 
 
 def test_what_another_process_has_written_again_is_not_written_twice(

@@ -129,14 +129,14 @@ def _in_order(came: list[Arrived]) -> list[str]:
 
     An older cookie of a session would be taken for a thief's copy.
     """
-    newest: dict[str, tuple[tuple[float, float], str]] = {}
+    newest: dict[str, tuple[tuple[float, ...], str]] = {}
     others = []
     for name, value in came:
         claims = _read(name, value)
         if claims is None:
             others.append(value)
             continue
-        age = (claims.gen or 0, claims.iat)
+        age = (claims.ep, claims.gen or 0, claims.iat)
         if claims.sid not in newest or newest[claims.sid][0] < age:
             newest[claims.sid] = age, _as_of_today(name, value, claims)
     return [token for _, token in newest.values()] + others

@@ -99,10 +99,13 @@ class SessionStore(TokenSession):
         if passed is None or passed == math.inf:
             return Ended.REFUSED
         self._earlier = came
-        if begun is None:  # long ago, or there is no later one
+        uploads = rotation.uploads(self.environ or {})
+        if begun is None and not uploads:  # long ago, or there is no later one
             return Ended.REFUSED
         reads_on = begun is NewEpoch.PROOF and self._reads_only()
-        verdict = rotation.judge_earlier(int(passed) + 1, self._began, only_reads=reads_on)
+        verdict = rotation.judge_earlier(
+            int(passed) + 1, self._began, only_reads=reads_on, uploads=uploads
+        )
         return EARLIER[verdict]
 
     def _take_over(self, came: Claims) -> dict[str, Any]:

@@ -190,6 +190,7 @@ class SessionStore(RowRenewing):
             row.epoch,
             self._began,
             only_reads=content.is_soft and is_of_login and self._reads_only(),
+            uploads=rotation.uploads(self.environ or {}),
         )
         return EARLIER[verdict]
 

@@ -118,16 +118,17 @@ class Earlier(Enum):
     VISITOR = "a new visitor, who can write and log in, and gets a cookie"
 
 
-def judge_earlier(epoch: int, now: float, *, only_reads: bool) -> Earlier:
+def judge_earlier(epoch: int, now: float, *, only_reads: bool, uploads: bool = False) -> Earlier:
     """Judge a token of an earlier epoch; the row's `epoch` is the millisecond at which it began.
 
-    `now` is when the request began. One that had opened the session by then goes on: that is not
-    asked here.
+    Arguments: `now` is when the request began; one that had opened the session by then goes on,
+    that is not asked here. `uploads` tells that its cookie may be as old as a long body.
     """
     age = now - epoch / 1000
     if abs(age) <= EPOCH_LAG and only_reads:
         return Earlier.READS
-    return Earlier.NOTHING if age <= EPOCH_ANSWERS else Earlier.VISITOR
+    under_way = UPLOAD_TIME if uploads else EPOCH_ANSWERS
+    return Earlier.NOTHING if age <= under_way else Earlier.VISITOR
 
 
 def uploads(environ: Mapping[str, Any]) -> bool:

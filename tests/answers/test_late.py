@@ -180,3 +180,31 @@ def test_request_whose_session_ended_meanwhile_is_answered_400_as_by_django(
     ask(write(x=1))
     response = ask(view)
     assert (response.status_code, dict(response.cookies)) == (400, {})
+
+
+# --- an upload that a proxy has collected for minutes ---------------------------------------------
+
+
+@pytest.mark.parametrize("size", [100_000, 10])
+def test_upload_sent_before_a_new_epoch_does_not_sign_the_browser_out(
+    engine: str, ask: Asker, user: Any, clock: Any, size: int
+) -> None:
+    """It arrives with the last epoch's cookie; what is short cannot have been under way."""
+    ask.client.force_login(user)
+    ask(read)  # answers the key that force_login() sets with a token
+    before = ask.another()
+    ask(lambda request: request.session.prove())
+    clock.shift(120)
+
+    def view(request: HttpRequest) -> str:
+        request.session["upload"] = 1
+        return request.user.get_username() or "nobody"
+
+    response = (
+        before(view, CONTENT_LENGTH=str(size))
+        if ask.mode == "wsgi"
+        else before(view, headers={"content-length": str(size)})
+    )
+    assert response.content == b"nobody"
+    assert ("sessionid" in response.cookies) is (size == 10)
+    assert ask(lambda request: request.user.get_username()).content == b"ada"

@@ -241,3 +241,20 @@ def test_django_s_engines_go_on_with_the_old_name(ask: Asker, settings: Any) -> 
     settings.SESSION_COOKIE_NAME = "session"
     settings.JWTSESSION = {"COOKIE_WAS": [{"name": "sessionid"}]}
     assert ask(read, cookies=f"sessionid={ask.cookie}").content == b"[('x', 1)]"
+
+
+@pytest.mark.parametrize("order", ["{new}; {old}", "{old}; {new}"])
+def test_of_one_session_the_latest_epoch_counts_whatever_its_generation(
+    ask: Asker, user: Any, clock: Any, settings: Any, order: str
+) -> None:
+    """Generations begin anew with each epoch."""
+    settings.SESSION_ENGINE = "django_jwtsession.backends.hybrid"
+    ask.client.force_login(user)
+    for seconds in (0, 3700, 120, 120):  # the next generation is issued
+        clock.shift(seconds)
+        ask(read)
+    old = ask.cookie
+    ask(lambda request: request.session.prove())
+    clock.shift(60)
+    cookies = order.format(new=f"sessionid={ask.cookie}", old=f"sessionid={old}")
+    assert ask(who, cookies=cookies).content == b"ada"

@@ -44,7 +44,7 @@ LONG_AGO = 20.0  # longer than an answer is on its way, and clocks differ
 
 @dataclass(eq=False)
 class Holder:
-    """A jar, and who looks into it; `spare` is the cookie `<name>-next`, and until when it is."""
+    """A jar, and who looks into it; `spare` is a second cookie of a new epoch, and its end."""
 
     honest: bool
     jar: Token
@@ -65,7 +65,8 @@ class Rules:
     reissues: bool = True  # db sends a cookie where the session was written, and else none
     second_read: bool = True
     uploads: bool = True
-    hand_over: bool = True
+    patient: bool = True  # an upload that was sent before the epoch gets no cookie
+    hand_over: bool = False  # a second cookie for a new epoch: not built, see docs/rotation.md
     resend: float = 0.0  # seconds in which answers to the new epoch's cookie bring it once more
     delay: float = 0.0
 
@@ -206,7 +207,12 @@ class Simulation:
 
     def _earlier(self, request: Request) -> None:
         site = self.site
-        found = judge_earlier(site.row.epoch, request.began, only_reads=not request.writes)
+        found = judge_earlier(
+            site.row.epoch,
+            request.began,
+            only_reads=not request.writes,
+            uploads=request.uploads and site.rules.patient,
+        )
         request.opened = found is Earlier.READS
         if request.opened:
             self._open(request)

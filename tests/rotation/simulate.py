@@ -24,7 +24,6 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "settle": {"settle": 0.0},
     "grace": {"grace": 0.0},
     "uploads": {"uploads": False},
-    "hand-over": {"hand_over": False},
 }
 # The first use, at most so long after the theft; then about every so many seconds, with the cookies
 # that the answers bring. The last one sends a long body each time.
@@ -89,16 +88,13 @@ def with_thief(options: argparse.Namespace, rng: random.Random) -> None:
 
 # Ways to let the new epoch's cookie win, from none to all.
 WAYS: dict[str, dict[str, Any]] = {
-    "no second read, nothing": {
-        "second_read": False,
-        "hand_over": False,
-        "rotate_after": None,
-    },
-    "nothing": {"hand_over": False},
-    "answers bring it again for 15 s": {"hand_over": False, "resend": 15.0},
-    "its answer waits 1 s": {"hand_over": False, "delay": 1.0},
-    "both": {"hand_over": False, "resend": 15.0, "delay": 1.0},
-    "hand-over cookie": {"hand_over": True},
+    "no second read, nothing": {"second_read": False, "patient": False, "rotate_after": None},
+    "nothing": {"patient": False},
+    "answers bring it again for 15 s": {"patient": False, "resend": 15.0},
+    "its answer waits 1 s": {"patient": False, "delay": 1.0},
+    "both": {"patient": False, "resend": 15.0, "delay": 1.0},
+    "a second cookie": {"patient": False, "hand_over": True},
+    "uploads get no cookie": {},
 }
 ENGINES: dict[str, dict[str, Any]] = {
     "db": {"window": 0.0, "reissues": False, "rotate_after": None},

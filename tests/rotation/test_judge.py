@@ -150,6 +150,22 @@ def test_earlier_epoch_is_a_new_visitor_by_and_by(
 
 
 @pytest.mark.parametrize(
+    ("age", "earlier"),
+    [
+        (EPOCH_ANSWERS + 1, Earlier.NOTHING),
+        (UPLOAD_TIME, Earlier.NOTHING),
+        (UPLOAD_TIME + 1, Earlier.VISITOR),
+    ],
+)
+def test_upload_that_began_before_the_epoch_sets_no_cookie_for_half_an_hour(
+    age: float, earlier: Earlier
+) -> None:
+    """Its answer would put an anonymous session in the place of the one that has just begun."""
+    now = EPOCH / 1000 + age
+    assert judge_earlier(EPOCH, now, only_reads=False, uploads=True) is earlier
+
+
+@pytest.mark.parametrize(
     ("environ", "is_upload"),
     [
         ({"REQUEST_METHOD": "POST", "CONTENT_LENGTH": str(UPLOAD_SIZE + 1)}, True),

@@ -242,6 +242,7 @@ def test_user_whose_key_is_a_star_ends_only_their_own_sessions(engine: str) -> N
     assert run_odd_site(engine, "star") == "done\n"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("engine", ["db", "hybrid"])
 def test_rows_of_the_project_that_hang_on_a_session_go_with_it_and_stop_no_login(
     engine: str,
@@ -249,6 +250,7 @@ def test_rows_of_the_project_that_hang_on_a_session_go_with_it_and_stop_no_login
     assert run_odd_site(engine, "carts") == "done\n"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("scene", ["parts", "wholes"])
 def test_users_in_two_tables_log_in_and_what_happens_to_either_half_ends_their_sessions(
     engine: str, scene: str

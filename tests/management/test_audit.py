@@ -316,6 +316,7 @@ def test_no_secret_is_printed(capsys: Any) -> None:
         assert "password" * 5 not in text
 
 
+@pytest.mark.processes
 def test_site_without_urls_or_migrations_is_judged_as_well(tmp_path: Path) -> None:
     (tmp_path / "bare.py").write_text(
         "INSTALLED_APPS = ['django.contrib.auth', 'django.contrib.contenttypes',"

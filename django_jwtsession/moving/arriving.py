@@ -126,7 +126,9 @@ def _session_of_cookie(
             return source.open(value, request.META) or _refused(store)
         except _Unknown:
             continue
-    return None
+    # A parallel request may have moved it just now, between the two questions.
+    note = notes.find(digest)
+    return None if note is None else lead(store, note)
 
 
 class _Moved(Exception):
@@ -145,7 +147,9 @@ def lead(store: type[Any], note: notes.Note | None) -> Any:
     session.accessed = True
     session.leads_from = note.digest
     session._get_session()
-    session.cookie_due = session.identity is not None
+    # The browser has not shown the new cookie yet: whatever the view does, and however late.
+    session.cookie_due = session.identity is not None and not note.is_confirmed
+    session.modified = session.cookie_due and not hasattr(store, "get_model_class")
     return session
 
 

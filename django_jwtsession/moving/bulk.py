@@ -15,7 +15,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ValidationError
 from django.db import connections
 from django.db.models import F
@@ -224,8 +223,8 @@ def export(path: str, say: Say) -> Tally:
 def _export(engine: Engine, store: Any, row: Any) -> bool:
     """Move one row; False if there is nothing in it to move."""
     ends_in = row.expires_at.timestamp() - time.time()
-    session: SessionBase = hand_over(store.of(row.sid), engine, _device(row), ends_in)
-    return session.session_key is not None and hasattr(session, "leads_from")
+    session = hand_over(store.of(row.sid), engine, _device(row), ends_in)
+    return session is not None and session.session_key is not None
 
 
 def _device(row: Any) -> Mapping[str, Any]:

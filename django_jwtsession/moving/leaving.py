@@ -37,13 +37,20 @@ def session_of(request: HttpRequest, store: type[Any]) -> Any:
     session = several(ours, request, get_options())
     if session is None:
         session = ours(next(value for value in came if is_ours(value)))
-    return _led(session, engine, request) or hand_over(session, engine, request.META)
+    named = session._named(session._given)
+    digest = _digest(named.sid, named.ep) if isinstance(named, Claims) else None
+    return (
+        _led(digest, engine, request)
+        or hand_over(session, engine, request.META)
+        # A parallel request may have moved it just now, between the two questions.
+        or _led(digest, engine, request)
+        or engine.open(None, request.META)
+    )
 
 
-def _led(session: Any, engine: Engine, request: HttpRequest) -> Any:
+def _led(digest: str | None, engine: Engine, request: HttpRequest) -> Any:
     """Return the session that has taken the place of a token's, None if none has."""
-    came = session._named(session._given)
-    note = notes.find(_digest(came.sid, came.ep)) if isinstance(came, Claims) else None
+    note = None if digest is None else notes.find(digest)
     if note is None or note.credential is None:
         return None
     return _leading(engine, note, request.META)
@@ -71,8 +78,8 @@ def hand_over(
 ) -> Any:
     """Return a session of another engine with what a living one of ours holds, which ends.
 
-    It ends without a word in the history: nobody has ended it. Of a token that opens nothing it is
-    an empty one.
+    It ends without a word in the history: nobody has ended it. None for a session that does not
+    live.
 
     Arguments: `session` has what came, and is not loaded yet; `ends_in` seconds the new one ends,
     as its own engine says by default.
@@ -80,7 +87,7 @@ def hand_over(
     data = dict(session.items())
     who = session.identity
     if who is None or not data or session.ended is not Ended.NOT:
-        return engine.open(None, environ)
+        return None
     digest = _digest(who.sid, who.epoch)
     data = _for_others(data, session.logged_in_at, digest)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import override_settings
 
+from .. import urls_engines
 from ..helpers.visitor import MODES, Visitor
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -158,3 +159,12 @@ def browser(request: pytest.FixtureRequest) -> Visitor:
 @pytest.fixture
 def ada(db: None) -> User:
     return User.objects.create_user("ada", password="correct horse")
+
+
+def meanwhile(act: Callable[[], Any]) -> Any:
+    """Do something with another browser while a request goes on."""
+    view = urls_engines.Page.view
+    try:
+        return act()
+    finally:
+        urls_engines.Page.view = staticmethod(view)

@@ -16,12 +16,14 @@ from django.test.utils import CaptureQueriesContext
 
 from django_jwtsession.conf import JSON_SERIALIZER
 from django_jwtsession.models import MovedSession, Session
+from django_jwtsession.moving import arriving
+from django_jwtsession.moving.engines import Rows
 from django_jwtsession.revocation import revoke_user_sessions
 
 from ..conftest import DAY, NOW
 from ..helpers.process import another_process
 from ..helpers.visitor import Visitor
-from .conftest import DB, SIGNED, USERS, Old, login_data, old_of, old_rows
+from .conftest import DB, SIGNED, USERS, Old, login_data, meanwhile, old_of, old_rows
 
 
 def come(browser: Visitor, key: str) -> Visitor:
@@ -379,3 +381,44 @@ def test_view_that_fails_loses_nothing(engine: str, old: Old, moving_in: Any, ad
     assert browser.status == 500
     assert browser.cookie == key
     assert browser.who() == "ada"
+
+
+# --- races ----------------------------------------------------------------------------------------
+
+
+def test_session_that_moves_between_two_questions_is_found(
+    engine: str, old_db: Old, moving_in: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by 20 clients: the note was not there yet, and the row not any more."""
+    key = old_db.login(ada)
+    moving_in(old_db)
+    find, sids = Rows.find, []
+
+    def find_late(self: Rows, value: str, environ: Any) -> Any:
+        monkeypatch.setattr(Rows, "find", find)
+        sids.append(meanwhile(Visitor(cookie=key).sid))
+        return find(self, value, environ)
+
+    monkeypatch.setattr(Rows, "find", find_late)
+    browser = Visitor(cookie=key)
+    assert browser.who() == "ada"
+    assert [browser.sid()] == sids
+    assert browser.cookie != key
+
+
+def test_session_that_another_request_has_just_taken_is_found(
+    engine: str, old: Old, moving_in: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = old.login(ada)
+    moving_in(old)
+    made, sids = arriving._made, []
+
+    def make_late(*args: Any) -> Any:
+        monkeypatch.setattr(arriving, "_made", made)
+        sids.append(meanwhile(Visitor(cookie=key).sid))
+        return made(*args)
+
+    monkeypatch.setattr(arriving, "_made", make_late)
+    browser = Visitor(cookie=key)
+    assert browser.who() == "ada"
+    assert [browser.sid()] == sids

@@ -8,12 +8,13 @@ import pytest
 from django.contrib.auth.models import User
 
 from django_jwtsession.models import MovedSession, Session, SessionEvent
+from django_jwtsession.moving import leaving
 from django_jwtsession.signals import session_revoked
 
 from ..conftest import DAY
 from ..helpers.process import another_process
 from ..helpers.visitor import Visitor
-from .conftest import DB, SIGNED, Old
+from .conftest import DB, SIGNED, Old, meanwhile
 
 
 @pytest.fixture
@@ -190,3 +191,25 @@ def test_session_of_the_test_client_is_handed_over(db_engine: None, back: Any, a
     back(Old(SIGNED))
     assert browser.who() == "ada"
     assert ":" in browser.cookie
+
+
+def test_session_that_moves_between_two_questions_is_found(
+    engine: str, old: Old, back: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by 20 clients: the note was not there yet, and our row not any more."""
+    back(None)
+    browser = Visitor()
+    browser.login(ada)
+    other = browser.copy()
+    back(old)
+    hand_over = leaving.hand_over
+
+    def hand_over_late(*args: Any) -> Any:
+        monkeypatch.setattr(leaving, "hand_over", hand_over)
+        assert meanwhile(other.who) == "ada"
+        return hand_over(*args)
+
+    monkeypatch.setattr(leaving, "hand_over", hand_over_late)
+    assert browser.who() == "ada"
+    assert browser.who() == "ada"
+    assert old.is_stateless or browser.cookie == other.cookie

@@ -93,7 +93,7 @@ class Database:
             self._administer(f"CREATE DATABASE {self.name}")
         env = site_env(self, "django_jwtsession.backends.db", {}, Path("."))
         subprocess.run(
-            [sys.executable, "-m", "django", "migrate", "--verbosity=0"],
+            [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity=0"],
             cwd=ROOT,
             env=env,
             check=True,

@@ -7,8 +7,6 @@ is its password, or a dict of passwords by their number.
 from __future__ import annotations
 
 import hmac
-import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import pbkdf2_hmac
 from typing import Any
@@ -18,7 +16,6 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from ...conf import DAY
 from ...exceptions import BadToken, Reason
 from ...moving.foreign import Foreign
 from ...tokens import base64url, strict_json
@@ -27,17 +24,18 @@ COOKIES = ("iron-session",)
 USER_ID = "userId"
 
 _PREFIX = "Fe26.2"
-# A seal without an end is one that the application wanted so; here each session has one.
-_LONGEST = 14 * DAY
+_MARKER = "2"
 
 Passwords = Sequence[str | bytes | Mapping[str, str]]
 
 
 def read(value: str, name: str, secrets: Passwords) -> Foreign:
     """Return what a cookie says. Raises BadToken, or ValueError, for one that is not good."""
-    seal, _, _ = value.partition("~")  # what follows is under no MAC
+    seal, _, marker = value.partition("~")
     prefix, number, salt, iv, text, end, mac_salt, mac = seal.split("*")
-    if prefix != _PREFIX:
+    # The marker is under no MAC: with another one the same seal would be another cookie, and come
+    # in again. A seal without an end would outlive the note that it has been read.
+    if (prefix, marker) != (_PREFIX, _MARKER) or not end:
         raise BadToken(Reason.HEADER)
     signed = seal.rsplit("*", 2)[0].encode("ascii")
     given = base64url.decode(mac.encode("ascii"))
@@ -45,7 +43,7 @@ def read(value: str, name: str, secrets: Passwords) -> Foreign:
         key = _derive(password, mac_salt)
         if hmac.compare_digest(hmac.digest(key, signed, "sha256"), given):
             plain = _decrypt(_derive(password, salt), iv, text)
-            return Foreign(strict_json.loads(plain), _end(end))
+            return Foreign(strict_json.loads(plain), int(end) / 1000)
     raise BadToken(Reason.SIGNATURE)
 
 
@@ -70,9 +68,3 @@ def _decrypt(key: bytes, iv: str, text: str) -> bytes:
     unpadder = PKCS7(128).unpadder()
     padded = decryptor.update(decoded) + decryptor.finalize()
     return unpadder.update(padded) + unpadder.finalize()
-
-
-def _end(milliseconds: str) -> float:
-    latest = time.time() + _LONGEST
-    end = int(milliseconds) / 1000 if milliseconds else math.inf
-    return min(end, latest)

@@ -4,7 +4,8 @@ SITE_DATABASE: URL. SITE_ENGINE: dotted path of the session engine. SITE_JWTSESS
 SITE_GATES: a folder, see views.wait_at(). SITE_CLOCK, SITE_SETTLE: see oddities.py.
 SITE_SECRET, SITE_FALLBACK: SECRET_KEY and its fallback. SITE_AGE: seconds. SITE_TENANTS: "1" where
 a header names the schema, see tenants.py. SITE_TZ: "0" switches USE_TZ off. SITE_DATABASE_MORE:
-JSON, more of DATABASES["default"]. SITE_BREAK: see oddities.py.
+JSON, more of DATABASES["default"]. SITE_BREAK: see oddities.py. SITE_STOCK: "1" for Django's own
+middleware, as before this package came.
 """
 
 from __future__ import annotations
@@ -56,11 +57,17 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "tests.moving.old.apps.OldConfig",
 ]
 MIDDLEWARE = [
     "django_jwtsession.middleware.SessionMiddleware",
     "django_jwtsession.middleware.AuthenticationMiddleware",
 ]
+if os.environ.get("SITE_STOCK") == "1":
+    MIDDLEWARE = [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ]
 if os.environ.get("SITE_TENANTS") == "1":
     MIDDLEWARE.insert(0, "tests.services.site.tenants.middleware")
 ROOT_URLCONF = "tests.services.site.urls"

@@ -1,0 +1,71 @@
+"""Two server processes and 20 clients: moved by a restart, moved back, and nobody is signed out.
+
+By hand with 10,000 sessions: ``python -m tests.services.moving ENGINE``; see docs/moving.md.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ENGINES
+
+from . import servers
+from .client import Jar
+from .conftest import DATABASE_URL
+from .core import number_of
+from .moving import make_sessions, move_and_back
+
+DB = "django.contrib.sessions.backends.db"
+SIGNED = "django.contrib.sessions.backends.signed_cookies"
+USERS = "tests.moving.old.db"
+TABLES = {DB: "django_session", USERS: "user_sessions_session"}
+OURS = [ENGINES["hybrid"], *([ENGINES["db"], ENGINES["cookie"]] if DATABASE_URL else [])]
+NUMBER = 60
+
+
+@pytest.mark.parametrize("ours", OURS)
+@pytest.mark.parametrize("old", [DB, SIGNED, USERS])
+def test_site_is_moved_and_moved_back_and_nobody_is_signed_out(
+    site_database: servers.Database, tmp_path: Path, old: str, ours: str
+) -> None:
+    browsers = make_sessions(site_database, old, tmp_path, NUMBER, users=7)
+    for name, load in move_and_back(site_database, tmp_path, old, ours, browsers):
+        assert load.bad == {}, name
+        assert load.found["fine"] == NUMBER * 4
+    assert len({browser.cookie for browser in browsers}) == NUMBER
+    if old in TABLES:
+        [(count,)] = site_database.sql(f"SELECT count(*) FROM {TABLES[old]}")
+        assert count == NUMBER
+        site_database.sql(f"DELETE FROM {TABLES[old]}")
+
+
+@pytest.mark.parametrize("ours", OURS)
+@pytest.mark.parametrize("old", [DB, SIGNED, USERS])
+def test_first_requests_at_once_make_one_session(
+    site_database: servers.Database, tmp_path: Path, old: str, ours: str
+) -> None:
+    browsers = make_sessions(site_database, old, tmp_path, 6, users=6)
+    with servers.serve(site_database, tmp_path, ours, {"MIGRATE_FROM": old}) as site:
+        for browser in browsers:
+            before = number_of(site, "session")
+            with ThreadPoolExecutor(8) as pool:
+                asked = [
+                    pool.submit(site.servers[each % 2].get, "session", browser.cookie)
+                    for each in range(8)
+                ]
+                answers = [each.result() for each in asked]
+            assert {answer.user for answer in answers} == {browser.user}
+            assert len({answer.json["sid"] for answer in answers}) == 1
+            cookies = [answer.set_cookie for answer in answers if answer.set_cookie]
+            assert len(cookies) == 8
+            rows = 0 if ours == ENGINES["cookie"] else 1
+            assert number_of(site, "session") - before == rows
+            for cookie in cookies:
+                assert Jar(cookie).get(site.servers[0], "session").user == browser.user
+            last = Jar(cookies[-1])
+            last.get(site.servers[1], "log_out")
+            for server in site.servers:
+                assert server.get("session", browser.cookie).user is None

@@ -15,7 +15,8 @@ session_created = Signal()
 # ended it or None; reason: str.
 session_revoked = Signal()
 
-# A copy of a cookie that had been replaced long ago was used, and the session has been ended.
+# A copy of a cookie was used that had been replaced long ago, or whose device's key was not proved,
+# and the session has been ended.
 # sender: the engine class; sid: str; user_id: None for an anonymous session; environ: META of the
 # request that used the copy; event: the SessionEvent.
 token_reused = Signal()

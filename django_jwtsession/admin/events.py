@@ -108,7 +108,7 @@ class SessionEventAdmin(ReadOnlyAdmin):
         """Leave out what only some kinds of events have, where this one has it not."""
         has: dict[Any, Any] = {
             "reason": obj is not None and self.reason(obj),
-            "login_device": obj is not None and obj.kind == SessionEvent.Kind.TOKEN_REUSE,
+            "login_device": obj is not None and obj.kind in SessionEvent.COPIED,
         }
         return [name for name in super().get_fields(request, obj) if has.get(name, True)]
 

@@ -5,6 +5,7 @@ A project with a session model of its own registers it with a subclass of Sessio
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -14,12 +15,12 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ..models.tables import Session
 from ..models.times import to_datetime
-from ..pages.listing import engine_model
+from ..pages.listing import bound_among, engine_model
 from ..pages.phrases import ago, ahead
 from .base import PeopleList, ReadOnlyAdmin
 from .ending import may_end, own_pk
@@ -44,6 +45,13 @@ else:
 __all__ = ("FreshLoginAdminMixin", "SessionAdmin", "SessionEventAdmin", "SessionsLinkMixin")
 
 
+_BOUND = pgettext_lazy(
+    "sessions",
+    "A copy of its cookie stops working within minutes: the device proves again and again that it"
+    " has a key that cannot be copied.",
+)
+
+
 class SessionList(PeopleList):
     """The list, whose rows are found and counted by the index of when they were last seen."""
 
@@ -51,6 +59,18 @@ class SessionList(PeopleList):
         """Add a condition that is true of all rows, the last: SQLite takes the first that fits."""
         rows = super().get_queryset(request, *args, **kwargs)
         return rows.filter(last_seen_at__gt=to_datetime(0))
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        mark_bound(self.result_list)
+
+
+def mark_bound(rows: Iterable[Any]) -> None:
+    """Note on each session whether it is bound to a key in its device, by one query for all."""
+    rows = list(rows)
+    bound = bound_among([row.sid for row in rows])
+    for row in rows:
+        row.is_bound = row.sid in bound
 
 
 class SessionAdmin(EndingWhereMixin, ReadOnlyAdmin):
@@ -88,6 +108,7 @@ class SessionAdmin(EndingWhereMixin, ReadOnlyAdmin):
         "signed_in_at",
         "seen_at",
         "expires_on",
+        "bound_to",
         "session_id",
     )
     readonly_fields = fields
@@ -141,9 +162,27 @@ class SessionAdmin(EndingWhereMixin, ReadOnlyAdmin):
 
     @admin.display(description=_("device"))
     def device_name(self, session: Any) -> str:
-        if not session.is_own:
-            return str(session.device_words)
-        return format_html("{} <b>({})</b>", session.device_words, gettext("this session"))
+        words = str(session.device_words)
+        if session.is_own:
+            words = format_html("{} <b>({})</b>", words, gettext("this session"))
+        if not getattr(session, "is_bound", False):
+            return words
+        badge = '{} <span class="jwtsession-badge" title="{}">{}</span>'
+        return format_html(badge, words, _BOUND, pgettext("sessions", "Bound to this device"))
+
+    @admin.display(description=_("bound to the device"))
+    def bound_to(self, session: Any) -> str:
+        return str(_BOUND)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        session = super().get_object(request, object_id, from_field)
+        mark_bound([] if session is None else [session])
+        return session
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Say what being bound means where the session is."""
+        names = super().get_fields(request, obj)
+        return [name for name in names if name != "bound_to" or getattr(obj, "is_bound", False)]
 
     @admin.display(description=_("signed in"))
     def signed_in(self, session: Any) -> str:

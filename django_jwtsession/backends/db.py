@@ -128,8 +128,19 @@ class SessionStore(RowRenewing):
         ended = self._admit(came, read)
         if ended not in (Ended.NOT, Ended.PASSED):
             return self._be_nobody(ended)
+        if self._is_without_key(came, read):
+            self._earlier = came if isinstance(came, Claims) else None
+            return self._be_nobody(Ended.REFUSED)
         self._enter(came, read, ended)
         return self._data_in(read.content)
+
+    def _is_without_key(self, came: Claims | Key, read: Read) -> bool:
+        """Tell whether the session is bound to a key that this request does not prove to have."""
+        if self.bindings is None or isinstance(came, Key):
+            return False
+        self.jkt = self.bindings.key_of(came.sid, read.content.identity.user, came.jkt)
+        self.cookie_due = self.cookie_due or self.jkt != came.jkt
+        return self._is_locked(came.sid, self.jkt)
 
     def _read(self, sid: str, lock: bool = False) -> Read | None:
         """Return the row of a session and what it holds; None for none, or one under no key."""

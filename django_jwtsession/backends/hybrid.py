@@ -74,10 +74,12 @@ class SessionStore(db.SessionStore):
             return False
         if time.time() >= came.rv + patience:
             return False
+        if came.jkt is not None and self._is_locked(came.sid, came.jkt):
+            return False
         return not written.is_older(came.sid, came.ep, came.ver)
 
     def _enter_copy(self, came: Claims, copied: Data) -> Data:
-        self.known, self._claims = Copy(came, came.rv or 0.0), came
+        self.known, self._claims, self.jkt = Copy(came, came.rv or 0.0), came, came.jkt
         self.identity, self.ended = session_data.identity_of(came), Ended.NOT
         return copied
 

@@ -27,8 +27,9 @@ class Watching(Expiry):
         """Tell whether the session is over: cheap enough to ask each second.
 
         Over is a session that was revoked, that has reached its idle or absolute end, whose epoch
-        has passed, whose user was deactivated or deleted or has a new password (within 2 s). A
-        visitor without a session has none that could be over.
+        has passed, whose user was deactivated or deleted or has a new password (within 2 s), or
+        whose proof of the device's key is too old. A visitor without a session has none that could
+        be over.
         """
         return run(self._watching())
 
@@ -60,6 +61,8 @@ class Watching(Expiry):
             self._feed.refresh()
         now = time.time()
         if self._is_past_its_end(now) or self._is_ended_by_feed():
+            return True
+        if self._is_locked(self.identity.sid, self.jkt):
             return True
         if (yield from self._is_gone(now)):
             return True

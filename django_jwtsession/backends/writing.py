@@ -361,8 +361,8 @@ class RowWriting(TokenSession):
         # Of what the row holds, not of what this request may have changed and not saved.
         who = self._identity()
         # Of the key's random part nobody reads anything who cannot read the token.
-        part = who.part if self._token_is_encrypted() else None
-        return Claims(who.sid, int(now), self._token_end(now), who.epoch, sk=part)
+        part, end = who.part if self._token_is_encrypted() else None, self._token_end(now)
+        return Claims(who.sid, int(now), end, who.epoch, sk=part, jkt=self.jkt)
 
     def _token_end(self, now: float) -> int:
         """Return when the token ends: the idle end is the row's and moves without a new token."""
@@ -373,6 +373,8 @@ class RowWriting(TokenSession):
         """Tell whether the token in hand is behind the session."""
         claims, who = self._claims, self._identity()
         if claims is None or self._token is None or claims.ep != who.epoch:
+            return True
+        if claims.jkt != self.jkt:
             return True
         end = self._expires_at if who.auth_time is None else self._token_end(now)
         return claims.exp < int(end) or not self._is_token_current(now)

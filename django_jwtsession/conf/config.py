@@ -73,7 +73,7 @@ class Config:
         return self.migrate_from is not None or self.migrate_to is not None
 
     @cached_property
-    def _codecs(self) -> dict[tuple[str, str | None], Codec]:
+    def _codecs(self) -> dict[tuple[str, str | None, str], Codec]:
         return {}
 
     @cached_property
@@ -85,19 +85,20 @@ class Config:
         """The codec of an ordinary site. Raises ImproperlyConfigured where KEYS cannot be used."""
         return self.codec_in("")
 
-    def codec_in(self, place: str, cookie_name: str | None = None) -> Codec:
+    def codec_in(self, place: str, cookie_name: str | None = None, typ: str = "ses+jwt") -> Codec:
         """Return the codec of a place (models/place.py), of today's cookie or a former one's.
 
-        Both are part of every key. Raises ImproperlyConfigured where KEYS cannot be used.
+        Both are part of every key; `typ` is the type of its tokens, which no other codec takes.
+        Raises ImproperlyConfigured where KEYS cannot be used.
         """
-        which = place, cookie_name
+        which = place, cookie_name, typ
         codec = self._codecs.get(which)
         if codec is None:
-            codec = self._make_codec(place, cookie_name or settings.SESSION_COOKIE_NAME)
+            codec = self._make_codec(place, cookie_name or settings.SESSION_COOKIE_NAME, typ)
             self._codecs[which] = codec
         return codec
 
-    def _make_codec(self, place: str, cookie_name: str) -> Codec:
+    def _make_codec(self, place: str, cookie_name: str, typ: str) -> Codec:
         try:
             ring = KeyRing(
                 self.key_sources,
@@ -105,6 +106,7 @@ class Config:
                 place=place,
                 max_age=max(self.absolute_age, settings.SESSION_COOKIE_AGE),
                 compress=self.compress,
+                typ=typ,
             )
             return Codec(
                 ring,

@@ -171,6 +171,12 @@ def _record(event: SessionEvent) -> None:
     _write(event)
 
 
+def note_bound(sid: str, user_id: Any, environ: Mapping[str, Any]) -> None:
+    """Record that a session has been bound to a key in its device."""
+    device = devices.columns(environ, get_config())
+    _afterwards(partial(_write, SessionEvent(kind=Kind.BOUND, sid=sid, user_id=user_id, **device)))
+
+
 @_guarded
 def _write(event: SessionEvent) -> None:
     event.save(using=_database(), force_insert=True)

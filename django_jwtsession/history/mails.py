@@ -33,6 +33,8 @@ from .events import after_commit, device_of
 
 # Where a password is changed: of Django, of allauth.
 _PASSWORD_PAGES = ("password_change", "account_change_password")
+# What is said of a copy of the cookie, however it was found.
+_TEMPLATES = {"binding_failed": "token_reuse"}
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -83,7 +85,7 @@ def alarm_message(event: SessionEvent, environ: Mapping[str, Any]) -> EmailMulti
         "sessions_url": _url_of(environ, "jwtsession:sessions"),
         "password_url": _url_of(environ, *_PASSWORD_PAGES),
     }
-    template = f"jwtsession/mail/{event.kind}"
+    template = f"jwtsession/mail/{_TEMPLATES.get(event.kind, event.kind)}"
     subject = " ".join(render_to_string(f"{template}_subject.txt", context).split())
     text = render_to_string(f"{template}.txt", context)
     headers = {"Auto-Submitted": "auto-generated"}  # RFC 3834: no "out of office" comes back

@@ -237,6 +237,8 @@ class Migration(migrations.Migration):
                             ("changed", "device or address changed"),
                             ("named", "device named"),
                             ("takeover", "taken over by staff"),
+                            ("bound", "bound to the device"),
+                            ("binding_failed", "the device's key was not proved"),
                         ],
                         max_length=16,
                         verbose_name="what",

@@ -64,7 +64,7 @@ def _batches(
     whole = ~Q(ip_address__endswith=".0") & Q(ip_address__isnull=False)
     names = ["pk", column, "ip_address"]
     if model is event_model():  # of a copied cookie, both addresses stand in the event
-        whole |= Q(kind=model.Kind.TOKEN_REUSE)
+        whole |= Q(kind__in=model.COPIED)
         names += ["kind", "detail"]
     rows = rows.filter(whole, **{f"{column}__lte": until}).only(*names).order_by(column, "pk")
     last: Any = None
@@ -97,7 +97,7 @@ def _cut(rows: list[Any]) -> int:
 def _shorten(row: Any) -> bool:
     before = (row.ip_address, None)
     after: tuple[Any, Any] = (row.ip_address and prefix(row.ip_address), None)
-    if isinstance(row, event_model()) and row.kind == row.Kind.TOKEN_REUSE:
+    if isinstance(row, event_model()) and row.kind in row.COPIED:
         old = row.detail.get("ip_address")
         before, after = (before[0], old), (after[0], old and prefix(old))
         if before != after:

@@ -18,3 +18,5 @@ class EventKind(TextChoices):
     CHANGED = "changed", _("device or address changed")
     NAMED = "named", _("device named")
     TAKEOVER = "takeover", _("taken over by staff")
+    BOUND = "bound", _("bound to the device")
+    BINDING_FAILED = "binding_failed", _("the device's key was not proved")

@@ -216,6 +216,8 @@ class SessionEvent(DeviceColumns):
 
     # What a session of the user's begins with.
     BEGINS: ClassVar = (EventKind.LOGIN, EventKind.TAKEOVER)
+    # Somebody had a copy of the cookie; `detail` tells of the login's device.
+    COPIED: ClassVar = (EventKind.TOKEN_REUSE, EventKind.BINDING_FAILED)
 
     kind = models.CharField(_("what"), max_length=16, choices=EventKind)
     sid = models.CharField(
@@ -244,7 +246,7 @@ class SessionEvent(DeviceColumns):
     created_at = models.DateTimeField(_("when"), default=timezone.now)
     # How often it happened, where that is one line: failed logins of an hour.
     count = models.PositiveIntegerField(_("times"), default=1)
-    # token_reuse: address and user agent of the session's login, beside those of the copy's use.
+    # COPIED: address and user agent of the session's login, beside those of the copy's use.
     # named, login: the name that the user has given the device, see pages/names.py.
     # login: "new_device". login_failed: "known", of a device and address of the user's logins.
     detail = models.JSONField(_("detail"), default=dict, blank=True)

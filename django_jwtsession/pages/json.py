@@ -186,6 +186,7 @@ def _as_json(one: listing.Listed) -> dict[str, Any]:
     return {
         "sid": one.sid,
         "is_own": one.is_own,
+        "is_bound": one.is_bound,
         "name": one.name,
         "device": one.words,
         "kind": one.kind,

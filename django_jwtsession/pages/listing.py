@@ -7,7 +7,7 @@ listed that nothing is known to have ended, without a word on when they were las
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import import_module
@@ -38,7 +38,7 @@ from .phrases import ago, ahead
 
 # More than anybody has: a program that logs in at each call must not make the page endless.
 _MOST = 1000
-ENDS = (SessionEvent.Kind.LOGOUT, SessionEvent.Kind.REVOKED, SessionEvent.Kind.TOKEN_REUSE)
+ENDS = (SessionEvent.Kind.LOGOUT, SessionEvent.Kind.REVOKED, *SessionEvent.COPIED)
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Listed:
     last_seen_at: datetime | None = None
     expires_at: datetime | None = None
     is_own: bool = False
+    is_bound: bool = False
     name: str = ""
     # Of those that all words are the same of, from the second on.
     number: int = 0
@@ -123,12 +124,17 @@ def sessions_of(request: HttpRequest) -> list[Listed]:
     model = _model(request)
     found = _own_history(request) if model is None else _from_rows(request, model)
     own = [one for one in found if one.is_own] or [_own(request, sid)]
-    names = names_of(request.user.pk)
+    names, bound = names_of(request.user.pk), bound_among([one.sid for one in found])
     named = [
-        replace(one, name=names.get(one.sid, ""))
+        replace(one, name=names.get(one.sid, ""), is_bound=one.sid in bound)
         for one in (*own, *(one for one in found if not one.is_own))
     ]
     return _numbered(one for group in groups_of(named) for one in group.sessions)
+
+
+def bound_among(sids: list[str]) -> Collection[str]:
+    """Return which of some sessions are bound to a key in their devices, as far as an app says."""
+    return TokenSession.bindings.bound(sids) if TokenSession.bindings is not None else ()
 
 
 def groups_of(sessions: Iterable[Listed], among: Iterable[Listed] = ()) -> list[Group]:

@@ -49,6 +49,19 @@ def forget(request: HttpRequest) -> None:
         logger.warning("Wrong passwords are not counted: no cache (%s).", type(error).__name__)
 
 
+def is_too_often(name: str, most: int, seconds: int) -> bool:
+    """Count what is done under a name; tell whether it was more than `most` times in `seconds`."""
+    key = _key(name)
+    try:
+        cache.add(key, 0, seconds)
+        return bool(cache.incr(key) > most)
+    except Exception as error:
+        logger.warning(
+            "What is done too often is not counted: no cache (%s).", type(error).__name__
+        )
+        return False
+
+
 def _try(key: str, free: int) -> int:
     cache.add(key, 0, _REMEMBERED)
     beyond: int = cache.incr(key) - free

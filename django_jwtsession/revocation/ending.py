@@ -48,6 +48,10 @@ __all__ = [
 security_logger = logging.getLogger("django.security.jwtsession")
 
 _BATCH = 1000
+_COPIED = {
+    "token_reuse": "An old copy of a session cookie was used; the session has been ended.",
+    "binding_failed": "A session cookie came without its device's key; the session has been ended.",
+}
 
 
 def revoke_session(sid: str, by: Any = None, reason: str = EndReason.REVOKED) -> bool:
@@ -186,10 +190,13 @@ def row_end(config: Config, cookie_until: float | None) -> float:
     return end if cookie_until is None else max(end, cookie_until)
 
 
-def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -> None:
-    """End a session of whose cookie somebody holds an old copy; record both sides, tell projects.
+def report_reuse(
+    sender: Any, model: Any, pk: Any, environ: Mapping[str, Any], kind: str = "token_reuse"
+) -> None:
+    """End a session of whose cookie somebody holds a copy; record both sides, tell projects.
 
-    Arguments: `sender` is the engine, `environ` the META of the request that brought the copy.
+    Arguments: `sender` is the engine, `environ` the META of the request that brought the copy;
+    `kind` is that of the event, one of SessionEvent.COPIED.
     """
     session = model.objects.filter(pk=pk).first()
     rows = model.objects.filter(pk=pk)
@@ -197,9 +204,9 @@ def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -
         return  # a parallel request has done it
     config, user_id, history = get_config(), session.user_id, event_model()
     end = row_end(config, _unix(session.cookie_until))
-    publish([Entry("s", session.sid, end, history.Kind.TOKEN_REUSE.value)])
+    publish([Entry("s", session.sid, end, kind)])
     event = history(
-        kind=history.Kind.TOKEN_REUSE,
+        kind=kind,
         sid=session.sid,
         user_id=user_id,
         detail={"ip_address": session.ip_address, "user_agent": session.user_agent},
@@ -209,8 +216,8 @@ def report_reuse(sender: Any, model: Any, pk: Any, environ: Mapping[str, Any]) -
     run_again(using, partial(event.save, using=using, force_insert=True))
     after_commit(partial(log.note, event))
     security_logger.warning(
-        "An old copy of a session cookie was used; the session has been ended.",
-        extra={"reason": "token_reuse", "sid": session.sid},
+        _COPIED[kind],
+        extra={"reason": kind, "sid": session.sid},
     )
     common = {"sender": sender, "sid": session.sid, "user_id": user_id}
     tell(token_reused, **common, environ=environ, event=event)

@@ -43,6 +43,7 @@ class Claims(NamedTuple):
     ver: int | None = None
     d: dict[str, Any] | str | None = None
     big: int | None = None
+    jkt: str | None = None
 
     def __repr__(self) -> str:
         """Show no data, user or key: tracebacks go to error trackers."""
@@ -103,6 +104,7 @@ def validate(
     sub, auth_time, pt, be, ah = get("sub"), get("auth_time"), get("pt"), get("be"), get("ah")
     sk, mx = get("sk"), get("mx")
     rv, gen, ver, d, big = get("rv"), get("gen"), get("ver"), get("d"), get("big")
+    jkt = get("jkt")
     if not (
         (type(sid) is str and len(sid) == 22 and sid[-1] in "AQgw")
         # By exact type: in Python a bool is an int.
@@ -122,8 +124,9 @@ def validate(
         and (mx is None or _is_time(mx))
         and (be is None or (type(be) is str and len(be) == 6))
         and (ah is None or (type(ah) is str and len(ah) > 0))
-        # One look at the characters of all four.
-        and _is_base64url(f"{sid}{be or ''}{ah or ''}{sk or ''}")
+        and (jkt is None or (type(jkt) is str and len(jkt) == 43))
+        # One look at the characters of all five.
+        and _is_base64url(f"{sid}{be or ''}{ah or ''}{sk or ''}{jkt or ''}")
         and (rv is None or _is_time(rv))
         and (gen is None or _is_number(gen))
         and (ver is None or _is_number(ver))
@@ -139,7 +142,26 @@ def validate(
         raise BadToken(Reason.AUDIENCE)
     check_times(iat, exp, nbf, now, leeway)
     return Claims(
-        sid, iat, exp, ep, nbf, iss, aud, sub, auth_time, pt, be, ah, sk, mx, rv, gen, ver, d, big
+        sid,
+        iat,
+        exp,
+        ep,
+        nbf,
+        iss,
+        aud,
+        sub,
+        auth_time,
+        pt,
+        be,
+        ah,
+        sk,
+        mx,
+        rv,
+        gen,
+        ver,
+        d,
+        big,
+        jkt,
     )
 
 

@@ -143,7 +143,7 @@ class Codec:
             raise BadToken(Reason.ALGORITHM)
         if type(alg) is not str or alg not in self._algorithms:
             raise BadToken(Reason.ALGORITHM)
-        if header.get("typ") != "ses+jwt":
+        if header.get("typ") != self.keys.typ:
             raise BadToken(Reason.TYPE)
         allowed = _JWE_HEADER if encrypted else _JWS_HEADER
         if not header.keys() <= allowed or header.get("zip", "DEF") != "DEF":

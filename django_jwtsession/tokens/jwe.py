@@ -18,16 +18,17 @@ _TAG_LENGTH = 16
 class DirectKey:
     """One content encryption key: the `encrypt` subkey of one secret and one week.
 
-    Arguments: `kid` names the key, `key` is 32 bytes, `compress` adds ``zip`` to what it issues.
+    Arguments: `kid` names the key, `key` is 32 bytes, `compress` adds ``zip`` to what it issues;
+    `typ` is the type of its tokens.
     """
 
     alg = "A256GCM"
 
-    def __init__(self, kid: str, key: bytes, compress: bool = False) -> None:
+    def __init__(self, kid: str, key: bytes, compress: bool = False, typ: str = "ses+jwt") -> None:
         self.kid = kid
         self._aead = AESGCM(key)
         self._compress = compress
-        header = {"alg": "dir", "enc": self.alg, "typ": "ses+jwt", "kid": kid}
+        header = {"alg": "dir", "enc": self.alg, "typ": typ, "kid": kid}
         if compress:
             header["zip"] = "DEF"
         self.header = base64url.encode(strict_json.dumps(header))

@@ -35,18 +35,25 @@ class SignatureKey:
     """One key of one algorithm, fixed here and not by any token.
 
     Arguments: `kid` names the key; `alg` is its name in RFC 7518, 8037 or 9864; `signer` is PyJWT's
-    object for it; `private` signs, or is None for a key that only verifies; `public` verifies.
+    object for it; `private` signs, or is None for a key that only verifies; `public` verifies;
+    `typ` is the type of its tokens.
     """
 
     def __init__(
-        self, kid: str, alg: str, signer: Algorithm, private: Any | None, public: Any
+        self,
+        kid: str,
+        alg: str,
+        signer: Algorithm,
+        private: Any | None,
+        public: Any,
+        typ: str = "ses+jwt",
     ) -> None:
         self.kid = kid
         self.alg = alg
         self._signer = signer
         self._private = private
         self._public = public
-        header = {"alg": alg, "typ": "ses+jwt", "kid": kid}
+        header = {"alg": alg, "typ": typ, "kid": kid}
         self.header = base64url.encode(strict_json.dumps(header))
         self.prefix = f"{self.header.decode('ascii')}."
 

@@ -65,13 +65,13 @@ class Secret:
         self._salt = salt.encode()
         self.fingerprint = base64url.encode(self.derive("kid"))[:6].decode()
 
-    def key(self, alg: str, week: int, compress: bool) -> Key:
-        """Return the subkey of `alg` for the `week` since 1970."""
+    def key(self, alg: str, week: int, compress: bool, typ: str = "ses+jwt") -> Key:
+        """Return the subkey of `alg` for the `week` since 1970, for tokens of the type `typ`."""
         kid = f"{week}-{self.fingerprint}"
         raw = self.derive(f"{SYMMETRIC[alg]}/{week}")
         if alg == "A256GCM":
-            return DirectKey(kid, raw, compress)
-        return SignatureKey(kid, alg, HMACAlgorithm(HMACAlgorithm.SHA256), raw, raw)
+            return DirectKey(kid, raw, compress, typ)
+        return SignatureKey(kid, alg, HMACAlgorithm(HMACAlgorithm.SHA256), raw, raw, typ)
 
     def derive(self, name: str) -> bytes:
         """Return the 32 bytes of the subkey `name`."""
@@ -103,8 +103,8 @@ class KeyRing:
 
     Arguments: `sources` are secrets (str or bytes), PEM text (str), or paths of PEM files (Path, or
     a str that ends in .pem); `place` names the part of the site whose tokens open nothing in
-    another; `max_age` (seconds) is the longest life of a token; `compress` as in DirectKey. A
-    public PEM key verifies and never issues.
+    another; `max_age` (seconds) is the longest life of a token; `compress` and `typ` as in
+    DirectKey. A public PEM key verifies and never issues.
 
     Raises BadKey for a PEM that cannot be read or is of another kind, and for two secrets of one
     fingerprint.
@@ -118,7 +118,9 @@ class KeyRing:
         place: str = "",
         max_age: float = MAX_COOKIE_AGE,
         compress: bool = False,
+        typ: str = "ses+jwt",
     ) -> None:
+        self.typ = typ
         self._weeks_back = int(max(max_age, MAX_COOKIE_AGE)) // WEEK + 1
         self._compress = compress
         self._secrets: dict[str, Secret] = {}
@@ -167,7 +169,7 @@ class KeyRing:
     def _subkey(self, secret: Secret, alg: str, week: int) -> Key:
         key = self._subkeys.get((alg, week, secret.fingerprint))
         if key is None:
-            key = secret.key(alg, week, self._compress)
+            key = secret.key(alg, week, self._compress, self.typ)
             self._subkeys[alg, week, secret.fingerprint] = key
         return key
 
@@ -192,7 +194,7 @@ class KeyRing:
             self.jwks["keys"].append({**jwk, "use": "sig", **alg, "kid": kid})
         if known is None or not known.signs:
             for name in names:
-                self._pem[name, kid] = SignatureKey(kid, name, signer, private, public)
+                self._pem[name, kid] = SignatureKey(kid, name, signer, private, public, self.typ)
 
 
 def read_pem(source: KeySource) -> bytes | None:

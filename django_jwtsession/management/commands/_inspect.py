@@ -43,12 +43,13 @@ _WORDS = {
     "ver": "row version",
     "d": "data",
     "big": "data only in the row",
+    "jkt": "bound to the key",
 }
 _VERDICTS = {
     Reason.TOO_LONG: f"longer than {MAX_LENGTH} characters",
     Reason.MALFORMED: "no token of the compact form",
     Reason.HEADER: "its header has members that are not allowed",
-    Reason.TYPE: 'its type is not "ses+jwt"',
+    Reason.TYPE: 'its type is neither "ses+jwt" nor "dbp+jwt"',
     Reason.ALGORITHM: 'its algorithm is not in JWTSESSION["ALGORITHMS"]',
     Reason.UNKNOWN_KEY: 'no key in JWTSESSION["KEYS"] has its kid',
     Reason.SIGNATURE: "altered, or made with another key",
@@ -122,9 +123,12 @@ def inspect(token: str, *, reveal: bool) -> Report:
     Raises CommandError where the site's own settings leave no keys to judge it by.
     """
     now = time.time()
+    header = _header(token)
+    # The proof of a device's key, beside the session's own cookie: see docs/dbsc.md.
+    typ = "dbp+jwt" if header and header.get("typ") == "dbp+jwt" else "ses+jwt"
     try:
         config = get_config()
-        codec = config.codec_in(current_place())
+        codec = config.codec_in(current_place(), typ=typ)
     except ImproperlyConfigured as error:
         raise CommandError(str(error), returncode=2) from None
     claims = reason = None
@@ -133,7 +137,7 @@ def inspect(token: str, *, reveal: bool) -> Report:
         codec.read(token, now)
     except BadToken as error:
         reason = error.reason
-    return Report(_header(token), claims, reason, now)
+    return Report(header, claims, reason, now)
 
 
 def _header(token: str) -> dict[str, Any] | None:

@@ -1,0 +1,7 @@
+"""Device Bound Session Credentials: a stolen cookie dies within minutes (docs/dbsc.md)."""
+
+from __future__ import annotations
+
+from .decorators import device_bound
+
+__all__ = ["device_bound"]

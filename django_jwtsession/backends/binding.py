@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    from .opening import Opening
+    from .knowledge import Identity
 
 
 class Bindings(Protocol):
@@ -22,7 +22,7 @@ class Bindings(Protocol):
         token, if that says one. May ask the database.
         """
 
-    def opens(self, session: Opening, sid: str, jkt: str) -> bool:
+    def opens(self, session: Any, sid: str, jkt: str) -> bool:
         """Tell whether the request has a proof of the key that is fresh enough; asks no database.
 
         Arguments: `session` has the `environ` of the request, None for server code.
@@ -36,3 +36,32 @@ class Bindings(Protocol):
 
     def bound(self, sids: Collection[str]) -> Collection[str]:
         """Return which of some sessions are bound."""
+
+
+class Bound:
+    """The part of TokenSession that asks."""
+
+    bindings: ClassVar[Bindings | None] = None
+    identity: Identity | None
+    # The thumbprint of the key without a proof of which this session opens nowhere: the claim `jkt`
+    # of its tokens.
+    jkt: str | None = None
+
+    @property
+    def device_bound(self) -> float | None:
+        """Seconds since the device last proved to have the key that this session is bound to.
+
+        None for a session that is bound to none, and where the proof is not good any more. Only
+        contrib.dbsc binds sessions. Loads the session, as `sid` does.
+        """
+        return None if self.bindings is None else self.bindings.age(self)
+
+    def is_locked(self) -> bool:
+        """Tell whether the proof of the device's key that opened this session is too old now."""
+        return self.identity is not None and self._is_locked(self.identity.sid, self.jkt)
+
+    def _is_locked(self, sid: str, jkt: str | None) -> bool:
+        """Tell whether a session opens with a key alone of which this request has no proof."""
+        if jkt is None or self.bindings is None:
+            return False
+        return not self.bindings.opens(self, sid, jkt)

@@ -88,7 +88,7 @@ class Verdict(Enum):
 def judge(one: Watched, now: float) -> Verdict:
     """Judge a session by what this process has in memory; no query."""
     feed, who = one.feed, one.who
-    if one.is_past_absolute_end(now):
+    if one.is_past_absolute_end(now) or one.store.is_locked():
         return Verdict.OVER
     if feed.revoked(who.sid, who.user, who.auth_time, math.inf):
         return Verdict.OVER

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils.functional import cached_property
@@ -23,7 +23,7 @@ from ..tokens import session_key as keys
 from ..tokens.claims import Claims
 from ..tokens.codec import Codec
 from . import data as session_data
-from .binding import Bindings
+from .binding import Bound
 from .flows import Flow, arun, run
 from .knowledge import SETS_NO_COOKIE, Data, Ended, Identity, Known
 from .refusals import refusals
@@ -46,7 +46,7 @@ class Key:
     part: str | None = field(default=None, repr=False)
 
 
-class Opening(SessionBase):
+class Opening(Bound, SessionBase):
     """A session whose cookie is a token (DESIGN section 2).
 
     `cookie_due` says that the browser's cookie is behind this session though nothing of it is left
@@ -64,10 +64,6 @@ class Opening(SessionBase):
     identity: Identity | None = None
     # The row of a session that this request ended, since it came with an old copy of its cookie.
     reused: Any = None
-    # Set by an app that binds sessions to keys in devices; and the thumbprint of the key without
-    # a proof of which this session opens nowhere (the claim `jkt` of its tokens).
-    bindings: ClassVar[Bindings | None] = None
-    jkt: str | None = None
     _expires_at = 0.0
     _claims: Claims | None = None
     # What came and was not let in, since its epoch has passed: a login may take its session up.
@@ -288,15 +284,6 @@ class Opening(SessionBase):
         self._get_session()
         return None if self.identity is None else self.identity.proved_at
 
-    @property
-    def device_bound(self) -> float | None:
-        """Seconds since the device last proved to have the key that this session is bound to.
-
-        None for a session that is bound to none, and where the proof is not good any more. Only
-        contrib.dbsc binds sessions. Loads the session, as `sid` does.
-        """
-        return None if self.bindings is None else self.bindings.age(self)
-
     def prove(self, environ: Mapping[str, Any] | None = None) -> None:
         """Note that the user has just proved who they are, and begin a new epoch.
 
@@ -399,12 +386,6 @@ class Opening(SessionBase):
             return self._codec.read(session_key, time.time())
         except BadToken:
             return None
-
-    def _is_locked(self, sid: str, jkt: str | None) -> bool:
-        """Tell whether a session opens with a key alone of which this request has no proof."""
-        if jkt is None or self.bindings is None:
-            return False
-        return not self.bindings.opens(self, sid, jkt)
 
     def _unpack(self, claims: Claims) -> Data | None:
         """Return the session data in `claims`, None (and a record) where it cannot be read."""

@@ -62,7 +62,7 @@ class Watching(Expiry):
         now = time.time()
         if self._is_past_its_end(now) or self._is_ended_by_feed():
             return True
-        if self._is_locked(self.identity.sid, self.jkt):
+        if self.is_locked():
             return True
         if (yield from self._is_gone(now)):
             return True

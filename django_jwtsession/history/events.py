@@ -174,7 +174,8 @@ def _record(event: SessionEvent) -> None:
 def note_bound(sid: str, user_id: Any, environ: Mapping[str, Any]) -> None:
     """Record that a session has been bound to a key in its device."""
     device = devices.columns(environ, get_config())
-    _afterwards(partial(_write, SessionEvent(kind=Kind.BOUND, sid=sid, user_id=user_id, **device)))
+    event = event_model()(kind=EventKind.BOUND, sid=sid, user_id=user_id, **device)
+    _afterwards(partial(_write, event))
 
 
 @_guarded

@@ -52,10 +52,10 @@ def public_jwk(jwk: Any) -> dict[str, str]:
     members = jwk if isinstance(jwk, dict) else {}
     if (members.get("kty"), members.get("crv")) != ("EC", "P-256"):
         raise BadToken(Reason.ALGORITHM)
-    found = {"crv": "P-256", "kty": "EC", "x": members.get("x"), "y": members.get("y")}
-    if not all(isinstance(found[name], str) and len(found[name]) == 43 for name in "xy"):
+    x, y = members.get("x"), members.get("y")
+    if not all(isinstance(each, str) and len(each) == 43 for each in (x, y)):
         raise BadToken(Reason.MALFORMED)
-    return found
+    return {"crv": "P-256", "kty": "EC", "x": str(x), "y": str(y)}
 
 
 def thumbprint(jwk: dict[str, str]) -> str:

@@ -58,7 +58,7 @@ def _ask_rule(request: HttpRequest) -> None:
 
 def on_login(sender: Any, request: HttpRequest, **kwargs: Any) -> None:
     session: Any = getattr(request, "session", None)
-    if hasattr(session, "get_model_class"):  # the engine has rows
+    if getattr(session, "has_rows", False):
         session.dbsc = views.offer
 
 

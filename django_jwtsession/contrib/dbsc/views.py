@@ -58,7 +58,8 @@ def _protocol(view: Callable[[HttpRequest, Any], HttpResponse]) -> Callable[...,
         request.META["HTTP_X_SESSION_PASSIVE"] = "1"  # nobody has used the session
         session: Any = request.session
         try:
-            own = session if session.get(SESSION_KEY) and hasattr(session, "model") else None
+            is_own = getattr(session, "has_rows", False) and session.get(SESSION_KEY)
+            own = session if is_own else None
             if _must_wait(session, own):
                 return JsonResponse({"error": "later"}, status=503)
             return view(request, own)

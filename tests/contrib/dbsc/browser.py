@@ -33,14 +33,15 @@ class Key:
 
     @property
     def jwk(self) -> dict[str, Any]:
-        return json.loads(ECAlgorithm.to_jwk(self.private.public_key()))
+        jwk: dict[str, Any] = json.loads(ECAlgorithm.to_jwk(self.private.public_key()))
+        return jwk
 
     def sign(self, message: bytes) -> bytes:
         return ES256().sign(message, self.private)
 
     def jws(self, payload: dict[str, Any], **header: Any) -> str:
         """Sign as browsers do; `header` changes its members, None takes one away."""
-        members = {"alg": "ES256", "typ": "dbsc+jwt", **header}
+        members: dict[str, Any] = {"alg": "ES256", "typ": "dbsc+jwt", **header}
         members = {name: value for name, value in members.items() if value is not None}
         return compact(members, payload, self.sign)
 
@@ -92,14 +93,15 @@ class Browser:
 
     def ask(self, sid: str | None = None, **headers: str) -> Any:
         """Ask for a proof without a signature: for a challenge."""
-        return self._take(self.post(*self._refresh(sid), **headers))
+        path, ids = self._refresh(sid)
+        return self._take(self.post(path, {**ids, **headers}))
 
     def answer(self, jws: str | None = None, sid: str | None = None, **headers: str) -> Any:
         """Ask for a proof with a signature of the challenge in hand."""
         path, ids = self._refresh(sid)
         signed = self.key.jws({"jti": self.challenge}) if jws is None else jws
         self.refreshes += 1
-        return self._take(self.post(path, {**ids, "Secure-Session-Response": signed}, **headers))
+        return self._take(self.post(path, {**ids, "Secure-Session-Response": signed, **headers}))
 
     def refresh(self) -> Any:
         """Get a new proof as browsers do: by the challenge in hand, then by that of the answer."""
@@ -108,12 +110,10 @@ class Browser:
             response = self.answer()
         return response
 
-    def post(self, path: str, headers: dict[str, str], **more: str) -> Any:
-        """Send a request of the browser's own; `more=None` takes a header away."""
+    def post(self, path: str, headers: dict[str, str]) -> Any:
+        """Send a request of the browser's own."""
         self._forget_what_ended()
-        sent = {**ORIGIN, **headers, **{n.replace("_", "-"): v for n, v in more.items()}}
-        sent = {name: value for name, value in sent.items() if value is not None}
-        return self.client.post(path, headers=sent, secure=True)
+        return self.client.post(path, headers={**ORIGIN, **headers}, secure=True)
 
     @property
     def sid(self) -> str:

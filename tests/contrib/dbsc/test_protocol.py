@@ -13,8 +13,8 @@ from django.urls import path
 
 from django_jwtsession.contrib.dbsc import device_bound
 from django_jwtsession.contrib.dbsc.models import Binding
-from django_jwtsession.history.events import Kind
 from django_jwtsession.models import Session, SessionEvent
+from django_jwtsession.models.kinds import EventKind as Kind
 from django_jwtsession.revocation import revoke_session
 from tests import urls as site_urls
 
@@ -27,7 +27,7 @@ def age(request: HttpRequest) -> HttpResponse:
     return HttpResponse(repr(request.session.device_bound))  # type: ignore[attr-defined]
 
 
-@device_bound(max_age=300)
+@device_bound(max_age=300)  # type: ignore[untyped-decorator]
 def guarded(request: HttpRequest) -> HttpResponse:
     return HttpResponse("guarded")
 

@@ -83,9 +83,10 @@ class Site:
 
 
 def new_database(file: Path) -> None:
-    """Make a database with the example's tables."""
+    """Make a database with the example's tables, and those of the apps of some tests."""
     command = [sys.executable, "-m", "django", "migrate", "--verbosity=0"]
-    subprocess.run(command, cwd=ROOT, env=_environment(file), check=True)
+    environment = _environment(file) | {"BROWSER_DBSC": "{}"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
 
 
 @contextlib.contextmanager
@@ -95,17 +96,19 @@ def serve(
     certificate: Path | None = None,
     frozen_at: float | None = None,
     templates: Path | None = None,
+    dbsc: str = "",
 ) -> Iterator[Site]:
     """Serve the example on a free port: with `certificate` as in production, else as the demo.
 
     Arguments: with `frozen_at` (Unix time) the server's clock stands still; `templates` is a folder
-    of the site's own.
+    of the site's own; `dbsc` is the setting DBSC as JSON, and installs the app.
     """
     environment = _environment(database) | {
         "SESSION_BACKEND": engine,
         "DEBUG": "0" if certificate else "1",
         "BROWSER_CLOCK": str(frozen_at or ""),
         "BROWSER_TEMPLATES": str(templates or ""),
+        "BROWSER_DBSC": dbsc,
     }
     scheme = "https" if certificate else "http"
     log = database.with_suffix(".log")
@@ -148,7 +151,7 @@ def _environment(database: Path) -> dict[str, str]:
         "BROWSER_DATABASE": str(database),
         "SESSION_SECRET": _SECRET,
         "SESSION_BACKEND": "hybrid",
-        "ALLOWED_HOSTS": "127.0.0.1 localhost",
+        "ALLOWED_HOSTS": "127.0.0.1 localhost dbsc.test",
         "PROXIES": "1",  # profiles tell their address in X-Forwarded-For
         "DEBUG": "1",
     }

@@ -31,8 +31,7 @@ def problems() -> list[str]:
     ]
     if setting("MODE") not in ("proof", "strict"):
         found.append('DBSC["MODE"] must be "proof" or "strict".')
-    # Browsers renew in the last two minutes, and sign six times in nine minutes at most.
-    if type(setting("MAX_AGE")) not in (int, float) or setting("MAX_AGE") < 300:
+    if type(setting("MAX_AGE")) not in (int, float) or setting("MAX_AGE") < 1:
         found.append('DBSC["MAX_AGE"] must be seconds or a timedelta, 300 at least, such as 600.')
     try:
         assert setting("REQUIRE") is None or callable(import_string(setting("REQUIRE")))

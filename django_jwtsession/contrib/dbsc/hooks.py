@@ -28,6 +28,8 @@ _NO_MIDDLEWARE = "contrib.dbsc binds no session without the session middleware o
 _OURS = "Write 'django_jwtsession.middleware.SessionMiddleware' into MIDDLEWARE."
 _ELSEWHERE = "The proof is a cookie of one host and all its paths, and the session cookie is not."
 _DEFAULT = "Leave SESSION_COOKIE_DOMAIN and SESSION_COOKIE_PATH at their defaults."
+_TOO_SHORT = "Browsers sign six times in nine minutes at most, in the last two minutes of a proof."
+_LONGER = 'Write a DBSC["MAX_AGE"] of 300 seconds or more, such as 600.'
 
 
 class DeviceBound(Layer):
@@ -80,6 +82,8 @@ def check_dbsc(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessa
         found.append(checks.Error(_NO_MIDDLEWARE, _OURS, id="django_jwtsession.E032"))
     if settings.SESSION_COOKIE_DOMAIN or settings.SESSION_COOKIE_PATH != "/":
         found.append(checks.Warning(_ELSEWHERE, _DEFAULT, id="django_jwtsession.W030"))
+    if not found and setting("MAX_AGE") < 300:
+        found.append(checks.Warning(_TOO_SHORT, _LONGER, id="django_jwtsession.W031"))
     return found
 
 

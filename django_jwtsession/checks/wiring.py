@@ -52,32 +52,32 @@ def _middleware() -> Iterator[tuple[str, type]]:
             yield path, found
 
 
-def paths_of(wanted: type) -> list[str]:
+def _paths_of(wanted: type) -> list[str]:
     return [path for path, found in _middleware() if issubclass(found, wanted)]
 
 
 def _engine_without_middleware() -> bool:
-    return engine.is_ours() and not paths_of(DjangoSessionMiddleware)
+    return engine.is_ours() and not _paths_of(DjangoSessionMiddleware)
 
 
 def _engine_with_stock_middleware() -> bool:
-    stock = bool(paths_of(DjangoSessionMiddleware)) and not paths_of(SessionMiddleware)
+    stock = bool(_paths_of(DjangoSessionMiddleware)) and not _paths_of(SessionMiddleware)
     return engine.is_ours() and stock
 
 
 def _middleware_without_engine() -> bool:
     is_other = engine.store() is not None and not engine.is_ours()
-    return is_other and bool(paths_of(SessionMiddleware))
+    return is_other and bool(_paths_of(SessionMiddleware))
 
 
 def _is_in_use() -> bool:
-    return engine.is_ours() or bool(paths_of(SessionMiddleware))
+    return engine.is_ours() or bool(_paths_of(SessionMiddleware))
 
 
 def _second_middleware() -> list[str]:
     """Return which session middlewares are one too many: ours stays, else the first."""
-    found = paths_of(DjangoSessionMiddleware)
-    kept = next(iter(paths_of(SessionMiddleware) or found), None)
+    found = _paths_of(DjangoSessionMiddleware)
+    kept = next(iter(_paths_of(SessionMiddleware) or found), None)
     return [
         f"Take {path!r} out of MIDDLEWARE: {kept!r} is there as well, and of two sessions in one"
         " request one is lost."

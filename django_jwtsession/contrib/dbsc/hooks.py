@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +14,6 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from ...backends.base import TokenSession
-from ...checks import engine, wiring
 from ...middleware import Layer, SessionMiddleware
 from ...tokens.sid import uuid_from_sid
 from . import proofs, views
@@ -71,14 +71,24 @@ def on_logout(sender: Any, request: HttpRequest, **kwargs: Any) -> None:
         session.dbsc = proofs.take_away  # type: ignore[attr-defined]
 
 
+def _has_rows() -> bool:
+    store = getattr(import_module(settings.SESSION_ENGINE), "SessionStore", None)
+    return bool(getattr(store, "has_rows", False))
+
+
+def _middleware() -> list[type]:
+    found = [import_string(path) for path in settings.MIDDLEWARE]
+    return [each for each in found if isinstance(each, type)]
+
+
 def check_dbsc(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Check the app's settings, and those that it depends on."""
     found: list[checks.CheckMessage] = [
         checks.Error(problem, id="django_jwtsession.E030") for problem in problems()
     ]
-    if engine.is_cookie() or not engine.is_ours():
+    if not _has_rows():
         found.append(checks.Error(_NO_ROW, _HYBRID, id="django_jwtsession.E031"))
-    if not wiring.paths_of(SessionMiddleware):
+    if not any(issubclass(each, SessionMiddleware) for each in _middleware()):
         found.append(checks.Error(_NO_MIDDLEWARE, _OURS, id="django_jwtsession.E032"))
     if settings.SESSION_COOKIE_DOMAIN or settings.SESSION_COOKIE_PATH != "/":
         found.append(checks.Warning(_ELSEWHERE, _DEFAULT, id="django_jwtsession.W030"))

@@ -65,7 +65,7 @@ def test_lists_ask_nothing_more_than_one_query_for_all(
     monkeypatch.setattr(
         dbsc.hooks.proofs.DeviceBindings,  # type: ignore[attr-defined]
         "bound",
-        lambda self, sids: asked.append(sids) or bound(self, sids),
+        lambda self, sids: bound(self, [asked.append(sids), *sids][1:]),  # type: ignore[func-returns-value]
     )
     browser.get("/sessions/")
     assert len(asked) == 1
@@ -186,9 +186,9 @@ def lines_of_code(path: Path) -> int:
     lines: set[int] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        if isinstance(node, ast.stmt) and not is_text:
-            if not isinstance(node, ast.Import | ast.ImportFrom):
-                lines.add(node.lineno)
+        is_import = isinstance(node, ast.Import | ast.ImportFrom)
+        if isinstance(node, ast.stmt) and not is_text and not is_import:
+            lines.add(node.lineno)
     return len(lines)
 
 

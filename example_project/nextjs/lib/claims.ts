@@ -14,6 +14,8 @@ export interface Claims {
   rv?: number;
   d?: Record<string, unknown> | string;
   big?: 1;
+  /** The key of the device without which the session opens nothing: see docs/dbsc.md. */
+  jkt?: string;
 }
 
 const LEEWAY = 15;
@@ -55,6 +57,7 @@ const FORMS: Record<string, Form> = {
   ver: isNumber,
   d: (value) => typeof value === "string" || isObject(value),
   big: (_, whole) => whole === 1n,
+  jkt: matches(/^[A-Za-z0-9_-]{43}$/),
 };
 
 /** Return the claims of an authentic payload, null unless all of them are good; `now` in seconds. */

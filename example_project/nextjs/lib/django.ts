@@ -14,6 +14,8 @@ export interface Answer {
 
 const TIMEOUT_MS = 3000;
 // Django records the visitor's device and address, not this server's; a prefetch renews nothing.
+// The proof of the device's key, where the site binds sessions (docs/dbsc.md).
+const PROOF = /__Host-dbsc=[A-Za-z0-9._-]+/;
 const PASSED_ON = ["user-agent", "x-forwarded-for", "x-forwarded-proto", "sec-purpose"];
 
 /**
@@ -23,7 +25,11 @@ const PASSED_ON = ["user-agent", "x-forwarded-for", "x-forwarded-proto", "sec-pu
  */
 export async function askDjango(cookie: string, visitor: Headers): Promise<Answer> {
   const { cookieName, sessionUrl } = getConfig();
-  const headers = new Headers({ accept: "application/json", cookie: `${cookieName}=${cookie}` });
+  const proof = PROOF.exec(visitor.get("cookie") ?? "")?.[0] ?? "";
+  const headers = new Headers({
+    accept: "application/json",
+    cookie: `${cookieName}=${cookie}; ${proof}`.replace(/; $/, ""),
+  });
   for (const name of PASSED_ON) {
     const value = visitor.get(name);
     if (value !== null) {

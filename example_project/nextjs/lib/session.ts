@@ -75,10 +75,11 @@ export async function renewedCookie(
  *
  * - `hybrid`: the copy's time (`rv`) is over, or the copy was too big for the cookie (`big`);
  * - `db`: the token only names a row;
+ * - any: the session is bound to a key in the device (`jkt`), of which Django sees the proof;
  * - `cookie`: half of the idle time is over, and the cookie is due to be renewed.
  */
 function needsDjango(claims: Claims, now: number): boolean {
-  if (claims.big !== undefined) {
+  if (claims.big !== undefined || claims.jkt !== undefined) {
     return true;
   }
   if (claims.rv !== undefined) {

@@ -26,6 +26,7 @@ class Client:
     def __init__(self, handler: Any, cookie: str | None = None) -> None:
         self.handler = handler
         self.cookie = cookie
+        self.method = "GET"
         self.follows = True  # whether it keeps the cookies it is given
         self.cookie_bytes = 0
         self.status = 0
@@ -44,7 +45,8 @@ class Client:
 class WSGIClient(Client):
     def get(self, page: str) -> int:
         environ = {
-            "REQUEST_METHOD": "GET",
+            "REQUEST_METHOD": self.method,
+            "CONTENT_LENGTH": "0" if self.method == "POST" else "",
             "SCRIPT_NAME": "",
             "PATH_INFO": f"/wsgi/{page}/",
             "QUERY_STRING": "",
@@ -93,13 +95,15 @@ class ASGIClient(Client):
             (b"user-agent", USER_AGENT.encode()),
             (b"accept", b"text/html,application/xhtml+xml"),
         ]
+        if self.method == "POST":
+            headers.append((b"content-length", b"0"))
         if self.cookie is not None:
             headers.append((b"cookie", f"sessionid={self.cookie}".encode()))
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
-            "method": "GET",
+            "method": self.method,
             "scheme": "http",
             "path": f"/asgi/{page}/",
             "raw_path": f"/asgi/{page}/".encode(),

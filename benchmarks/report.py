@@ -69,7 +69,16 @@ GOALS = [
     _goal("db read / django db", "db", "read", "django db", 0.60, 0.60),
     _goal("cookie write / signed_cookies", "cookie", "write", STOCK, 0.75, 0.35),
     _goal("db write / django db", "db", "write", "django db", 0.50, 0.60),
-    _goal("hybrid write / django cached_db", "hybrid", "write", "django cached_db", 0.35, 0.35),
+    _goal("hybrid write / django cached_db", "hybrid", "write", "django cached_db", 0.60, 0.60),
+    _goal("hybrid write by POST / django db", "hybrid", "write by POST", "django db", 0.60, 0.60),
+    _goal(
+        "hybrid write by POST / cached_db",
+        "hybrid",
+        "write by POST",
+        "django cached_db",
+        0.60,
+        0.60,
+    ),
     Goal(
         "forged / anonymous", "cookie", "forged", "cookie", "anonymous", {"wsgi": 1.5, "asgi": 1.5}
     ),

@@ -23,9 +23,10 @@ from typing import Any
 from unittest import mock
 
 LOGINS = ("login", "logout")  # of another visitor
-SCENARIOS = ("anonymous", "untouched", "read", "first read", "user", "write", "refresh", "forged")
-SCENARIOS += (*LOGINS, "mix")
-PAGES = {"untouched": "plain", **{name: name for name in ("user", "write", *LOGINS)}}  # or "read"
+SCENARIOS = ("anonymous", "untouched", "read", "first read", "user", "write", "write by POST")
+SCENARIOS += ("refresh", "forged", *LOGINS, "mix")
+PAGES = {"untouched": "plain", "write by POST": "write"}  # or "read"
+PAGES |= {name: name for name in ("user", "write", *LOGINS)}
 WEIGHTS = {"read": 90, "untouched": 5, "write": 4, "login/logout": 1}
 MIX = [kind for kind, count in WEIGHTS.items() for _ in range(count)]
 
@@ -182,6 +183,8 @@ class Worker:
             client.cookie, client.follows = self._forge(client.cookie), False
         elif scenario == "first read" and self.engine.ours:
             before = _forget_tokens
+        elif scenario == "write by POST":  # of which `hybrid` reads the row at once
+            client.method = "POST"
         elif scenario == "refresh":
             before = self._make_due(client, stack)
         elif scenario in LOGINS:

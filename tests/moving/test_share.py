@@ -112,3 +112,42 @@ def test_visitor_cannot_choose_the_engine_of_before_once_all_move(
         assert visitor.do(lambda request: type(request.session).__module__).startswith(
             "django_jwtsession."
         )
+
+
+STOCK = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
+
+
+def test_rolling_deploy_with_half_of_the_servers_on_the_old_code_signs_nobody_out(
+    engine: str, old: Old, moving_in: Any, settings: Any, ada: User
+) -> None:
+    ours = settings.SESSION_ENGINE, settings.MIDDLEWARE
+
+    def old_server() -> None:
+        settings.SESSION_ENGINE, settings.MIDDLEWARE = old.path, STOCK
+
+    def new_server(**more: Any) -> None:
+        settings.SESSION_ENGINE, settings.MIDDLEWARE = ours
+        moving_in(old, **more)
+
+    from_before, new_here, new_there = Visitor(cookie=old.login(ada)), Visitor(), Visitor()
+    new_server(MIGRATE_SHARE=0)
+    new_here.login(ada)
+    old_server()
+    new_there.login(ada)
+    browsers = [from_before, new_here, new_there]
+    for number in range(3):
+        for browser in browsers:
+            new_server(MIGRATE_SHARE=0)
+            assert browser.who() == "ada"
+            browser.put(number=number)
+            old_server()
+            assert browser.who() == "ada"
+            assert browser.data() == {"number": number}
+    new_server()  # no server runs the old code any more
+    for browser in browsers:
+        assert browser.who() == "ada"
+        assert browser.data() == {"number": 2}
+    assert Session.objects.count() == (0 if engine == "cookie" else 3)

@@ -29,7 +29,7 @@ listen databases
 
 _PGBOUNCER = """
 [databases]
-* = host=127.0.0.1 port={target}
+* = host=127.0.0.1 port={target} user=postgres
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}

@@ -12,7 +12,7 @@ from .galera import Node, galera, is_installed
 from .load import Visitors
 from .processes import needs_cluster
 from .record import Fault, Record
-from .sites import SETTINGS, logs, prove, serve
+from .sites import SECONDS, SETTINGS, logs, prove, serve
 
 needs_cluster("mariadbd", "haproxy")
 pytest.importorskip("MySQLdb")
@@ -39,7 +39,7 @@ def test_promises_hold_on_three_nodes(nodes: list[Node], engine: str, tmp_path: 
     record = Record()
     with serve(databases, tmp_path, engine, more={"OPTIONS": TIMES}) as servers:
         with Visitors(servers, record, SEED) as visitors:
-            time.sleep(25)
+            time.sleep(SECONDS)
         visitors.look_at_all()
         assert not visitors.broken
         prove(f"Galera, {engine}", record, databases[0])
@@ -55,7 +55,7 @@ def test_checker_finds_that_conflicts_are_not_tried_again(
     more = {"OPTIONS": TIMES}
     with serve(databases, tmp_path, "db", more=more, SITE_BREAK="retries") as servers:
         with Visitors(servers, record, SEED, 12) as visitors:
-            time.sleep(20)
+            time.sleep(SECONDS)
         assert not visitors.broken
     with pytest.raises(AssertionError, match="status 500"):
         prove("broken on purpose: retries", record, databases[0])

@@ -19,7 +19,7 @@ from .front import haproxy, pgbouncer, redis
 from .load import Visitors
 from .processes import needs_cluster
 from .record import Fault, Record
-from .sites import SETTINGS, logs, prove, serve
+from .sites import SECONDS, SETTINGS, logs, prove, serve
 
 needs_cluster("postgres", "haproxy", "pgbouncer", "redis-server")
 pytest.importorskip("redis")
@@ -63,7 +63,7 @@ def test_promises_hold_through_pgbouncer(
         databases = [through(port)] * 3
         with serve(databases, tmp_path, "hybrid", kinds, more=more) as servers:
             with Visitors(servers, record, SEED, 6) as visitors:
-                time.sleep(10)
+                time.sleep(SECONDS)
             visitors.look_at_all()
             assert not visitors.broken, logs(servers)
             prove(f"PgBouncer, {pool}", record, databases[0])
@@ -134,7 +134,7 @@ def test_checker_finds_what_djangos_engines_lose(
     engine, databases = f"django.contrib.sessions.backends.{name}", [server.database] * 2
     with redis() as url, serve(databases, tmp_path, engine, REDIS_URL=url) as servers:
         with Visitors(servers, record, SEED, only_log_out=True) as visitors:
-            time.sleep(10)
+            time.sleep(SECONDS)
         visitors.look_at_all()
     with pytest.raises(AssertionError, match="is lost"):
         prove(engine, record, server.database)
@@ -153,7 +153,7 @@ def test_checker_finds_what_is_broken_on_purpose(
     databases = [server.database] * 2
     with serve(databases, tmp_path, engine, jwtsession=long, SITE_BREAK=what) as servers:
         with Visitors(servers, record, SEED, 8) as visitors:
-            time.sleep(20)
+            time.sleep(SECONDS)
         visitors.look_at_all()
     with pytest.raises(AssertionError, match=told):
         prove(f"broken on purpose: {what}", record, server.database)

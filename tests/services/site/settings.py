@@ -4,7 +4,8 @@ SITE_DATABASE: URL. SITE_ENGINE: dotted path of the session engine. SITE_JWTSESS
 SITE_GATES: a folder, see views.wait_at(). SITE_CLOCK, SITE_SETTLE: see oddities.py.
 SITE_SECRET, SITE_FALLBACK: SECRET_KEY and its fallback. SITE_AGE: seconds. SITE_TENANTS: "1" where
 a header names the schema, see tenants.py. SITE_TZ: "0" switches USE_TZ off. SITE_DATABASE_MORE:
-JSON, more of DATABASES["default"]. SITE_BREAK: see oddities.py. SITE_STOCK: "1" for Django's own
+JSON, more of DATABASES["default"]. SITE_BREAK: see oddities.py. SITE_LOAD: "1" loads the feed in
+wsgi.py. SITE_STOCK: "1" for Django's own
 middleware, as before this package came.
 """
 

@@ -36,6 +36,7 @@ urlpatterns = [
         views.set_password,
         views.deactivate,
         views.end_all_and_fail,
+        views.feed,
         views.mail,
     )
 ] + [path("pages/", include("django_jwtsession.urls"))]

@@ -21,7 +21,7 @@ from django.http import HttpRequest, JsonResponse
 
 from django_jwtsession.decorators import fresh_login
 from django_jwtsession.models import Session
-from django_jwtsession.revocation import revoke_session, revoke_user_sessions
+from django_jwtsession.revocation import get_feed, revoke_session, revoke_user_sessions
 
 
 def wait_at(name: str) -> None:
@@ -263,6 +263,13 @@ def end_all_and_fail(request: HttpRequest, user: str) -> None:
     with transaction.atomic():
         revoke_user_sessions(User.objects.get(pk=user))
         raise RuntimeError("an error after the end")
+
+
+@page
+def feed(request: HttpRequest) -> dict[str, Any]:
+    """What the process knows of ended sessions, with no question to the database."""
+    known = get_feed()
+    return {"complete": known.is_complete, "entries": known.count()}
 
 
 @page

@@ -1,10 +1,12 @@
 """A site whose users live in another database than its sessions: run it, and it visits the admin.
 
 Prints a line for each page: the status and the path. No page asks one database for both.
+With an engine's name it deletes users instead, in each way there is, and says what came of it.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -67,7 +69,38 @@ def pages() -> Iterator[tuple[Any, str, dict[str, Any] | None]]:
     yield client, f"{lists[0]}user/{ada.pk}/end/", {"end_own": "1"}
 
 
-def main() -> None:
+def deletions() -> Iterator[tuple[str, int, int]]:
+    """Yield each way in which users are deleted, with the status of their next visit and rows."""
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    from django_jwtsession.models import Session
+
+    staff = Client()
+    staff.force_login(User.objects.create_superuser("root", password="x"))
+    selected = {"action": "delete_selected", "post": "yes"}
+    ways: dict[str, Any] = {
+        "user": lambda user: user.delete(),
+        "queryset": lambda user: User.objects.filter(pk=user.pk).delete(),
+        "admin's page": lambda user: staff.post(
+            f"/admin/auth/user/{user.pk}/delete/", {"post": "yes"}
+        ),
+        "admin's action": lambda user: staff.post(
+            "/admin/auth/user/", selected | {"_selected_action": [user.pk]}
+        ),
+    }
+    for name, delete in ways.items():
+        user, client = User.objects.create_user(name), Client()
+        client.force_login(user)
+        assert client.get("/closed/").status_code == 200
+        pk = user.pk
+        delete(user)
+        assert not User.objects.filter(pk=pk).exists()
+        left = Session.objects.filter(user_id=pk).count()
+        yield name, client.get("/closed/").status_code, left
+
+
+def main(engine: str = "") -> None:
     """Visit the pages on two new databases; an error of a page ends all with its traceback."""
     values = {name: value for name, value in vars(usual).items() if name.isupper()}
     with TemporaryDirectory() as folder:
@@ -76,10 +109,16 @@ def main() -> None:
             for name in ("default", "sessions")
         }
         values |= {"DATABASES": databases, "DATABASE_ROUTERS": [f"{__name__}.Router"]}
+        if engine:
+            values["SESSION_ENGINE"] = f"django_jwtsession.backends.{engine}"
         settings.configure(**values)
         django.setup()
         for name in databases:
             call_command("migrate", database=name, verbosity=0)
+        if engine:
+            for found in deletions():
+                print(*found)
+            return
         for client, path, form in pages():
             response = client.get(path) if form is None else client.post(path, form)
             if response.streaming:
@@ -90,4 +129,4 @@ def main() -> None:
 if __name__ == "__main__":
     import tests.admin.split_site
 
-    tests.admin.split_site.main()
+    tests.admin.split_site.main(*sys.argv[1:])

@@ -36,6 +36,18 @@ def test_every_page_works_where_users_live_in_another_database() -> None:
     ]
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize("engine", ["cookie", "db", "hybrid"])
+def test_users_are_deleted_in_every_way_from_another_database_and_their_sessions_end(
+    engine: str,
+) -> None:
+    command = [sys.executable, "-m", "tests.admin.split_site", engine]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    ways = ["user", "queryset", "admin's page", "admin's action"]
+    assert ran.stdout.splitlines() == [f"{way} 302 0" for way in ways]
+
+
 @pytest.mark.django_db
 def test_people_of_all_columns_are_found_by_one_query_and_the_deleted_are_nobody(
     db_engine: None, django_assert_num_queries: Any

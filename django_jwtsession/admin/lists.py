@@ -124,7 +124,7 @@ class _Filter(admin.SimpleListFilter):
 
 
 class LastSeenFilter(_Filter):
-    title = _("last seen")
+    title = pgettext_lazy("filter", "last seen")
     parameter_name = "seen"
     choices_offered = (
         ("1", _("in the last hour")),

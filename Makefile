@@ -10,8 +10,8 @@ ARGS ?=
 # says of it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo demo-nextjs test test-processes test-services test-matrix test-interop test-browser \
-	screenshots fuzz bench bench-tokens lint shape coverage format messages docs package check-example clean
+.PHONY: help demo demo-nextjs test test-processes test-services test-ecosystem test-neighbours-suites test-matrix \
+	test-interop test-browser screenshots fuzz bench bench-tokens lint shape coverage format messages docs package check-example clean
 
 help:
 	@echo "make demo           serve the example project at http://127.0.0.1:$(PORT)/"
@@ -19,6 +19,7 @@ help:
 	@echo "make test           the tests on SQLite, no service needed (ARGS=... goes to pytest)"
 	@echo "make test-processes servers, sites and commands in processes of their own, and Django's own tests"
 	@echo "make test-services  the tests on PostgreSQL and MariaDB, with Redis as the cache"
+	@echo "make test-ecosystem the newest DRF, allauth, Wagtail and 25 others beside it (docs/neighbours.md)"
 	@echo "make test-interop   tokens and the Next.js example on Node, with jose"
 	@echo "make test-browser   the example in Chromium, by Playwright (make screenshots: those of the docs)"
 	@echo "make demo-nextjs    the example and a Next.js site that shares its session"
@@ -112,6 +113,29 @@ screenshots: export SCREENSHOTS = 1
 screenshots: $(VENV)/.installed-browser
 	BROWSER_TESTS=1 .ci/chromium $(BIN)/python -m pytest tests/browser/test_screenshots.py
 
+# The newest that there is of each neighbour: an environment of its own, of a Python that the newest
+# Django takes and all of them have been tried with.
+ECOSYSTEM := $(VENV)-ecosystem
+ECOSYSTEM_PYTHON ?= $(shell for python in python3.12 python3.13 python3 \
+	$$(ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.1[23].*/bin/python3 2>/dev/null); do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; done)
+
+$(ECOSYSTEM)/.installed: setup.cfg
+	@echo "Installing the neighbours into $(ECOSYSTEM) ..."
+	@python='$(ECOSYSTEM_PYTHON)'; "$${python:-python3}" -m venv $(ECOSYSTEM)
+	@$(ECOSYSTEM)/bin/python -m pip install --quiet --editable '.[ecosystem]'
+	@touch $@
+
+# django-tenants needs PostgreSQL. WRITE=1 writes the table of the docs.
+test-ecosystem: $(ECOSYSTEM)/.installed
+	failed=0; export ECOSYSTEM=1; tests="-m pytest -q tests/ecosystem/test_neighbours.py"; \
+	$(ECOSYSTEM)/bin/python $$tests -n 2 $(ARGS) || [ $$? = 5 ] || failed=1; \
+	.ci/services $(ECOSYSTEM)/bin/python $$tests -k tenants || failed=1; exit $$failed
+
+# Their own suites, from their source distributions: by hand, half an hour (ARGS="axes otp" for two).
+test-neighbours-suites: $(ECOSYSTEM)/.installed
+	$(ECOSYSTEM)/bin/python -m tests.ecosystem.suites $(ARGS)
+
 SECONDS_OF_FUZZING ?= 60
 
 fuzz: $(VENV)/.installed-fuzz
@@ -173,4 +197,4 @@ package: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q tests/test_packaging.py
 
 clean:
-	rm -rf $(VENV) $(BENCH) .tox build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) $(ECOSYSTEM) .tox build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache

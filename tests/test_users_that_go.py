@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from django_jwtsession.pages.listing import number_of
 from django_jwtsession.revocation.reasons import EndReason
 
 from . import urls_engines
-from .conftest import Visit, cookie, write
+from .conftest import ENGINES, Visit, cookie, write
 from .factories import PASSWORD, UserFactory, browser
 
 pytestmark = pytest.mark.django_db
@@ -328,6 +329,28 @@ def test_user_loaded_in_part_is_compared_by_what_is_known(ada: User, db_engine: 
 
 
 # --- a new password ------------------------------------------------------------------------------
+
+
+def test_password_changed_by_a_session_of_a_header_keeps_that_session(
+    engine: str, visit: Visit, ada: User
+) -> None:
+    store = import_module(ENGINES[engine]).SessionStore
+    phone, other = log_in(visit, ada), log_in(visit, ada)
+
+    def change(request: HttpRequest) -> str:
+        """As an API does whose sessions come in a header: in the place of the cookie's."""
+        outer, request.session = request.session, store(cookie(phone))
+        request.user = User.objects.get()
+        request.user.set_password(NEW)
+        request.user.save()
+        update_session_auth_hash(request, request.user)
+        request.session.save()
+        token, request.session = request.session.token, outer
+        return str(token)
+
+    token = visit(change, by=Client()).content.decode()
+    assert store(token).get("_auth_user_id") == str(ada.pk)
+    assert visit(who, by=other).content == b"nobody"
 
 
 def others_of(user: User) -> int:

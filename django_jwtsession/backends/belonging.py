@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
 
-from ..history.takeover import actor_of
+from ..history import takeover
 from ..policy import LoginRefused, Policy
 from . import data as session_data
 from . import login_policy
@@ -42,8 +42,8 @@ class Belonging(Opening):
         policy = login_policy.ask(self.config, user, request) if asks else login_policy.NONE
         data = self._get_session()
         is_again = self.identity is not None and self.identity.user == name
-        refuses = policy.on_limit == "refuse" and not is_again and actor_of(data) is None
-        if refuses and self._is_full(name, policy):
+        refuses = policy.on_limit == "refuse" and not is_again
+        if refuses and not takeover.is_by_staff(request, data) and self._is_full(name, policy):
             raise LoginRefused("This user has as many sessions as are allowed.")
         self._admitted = Admitted(name, policy, is_again)
 

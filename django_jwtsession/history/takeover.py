@@ -13,9 +13,11 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, TimestampSigner
+from django.http import HttpRequest
 
 HIJACK = "hijack_history"
 _LOGINAS = "loginas_from_user"
+_PACKAGES = frozenset({"hijack", "loginas"})
 
 
 def actor_of(data: Mapping[str, Any]) -> Any:
@@ -33,6 +35,20 @@ def actor_of(data: Mapping[str, Any]) -> Any:
         return _pk(TimestampSigner().unsign(flag))
     except BadSignature:
         return None
+
+
+def is_by_staff(request: HttpRequest, data: Mapping[str, Any]) -> bool:
+    """Tell whether staff take over a user in this login, or have taken over already.
+
+    The view of theirs that does it leaves its note in the session only after the login.
+    """
+    if actor_of(data) is not None:
+        return True
+    match = getattr(request, "resolver_match", None)
+    view = getattr(match, "func", None)
+    view = getattr(view, "view_class", view)
+    homes = [getattr(one, "__module__", "") for one in getattr(view, "__mro__", (view,))]
+    return any(home.partition(".")[0] in _PACKAGES for home in homes)
 
 
 def _pk(text: Any) -> Any:

@@ -113,18 +113,25 @@ def _end_now(user: Any, reason: EndReason) -> None:
     if todo is not None:
         session = getattr(todo.request, "session", None)
         before = _frozen(session) if _is_of(session, user) else {}
-        todo.after_view.append(partial(_end_after_view, user, reason, before))
+        todo.after_view.append(partial(_end_after_view, user, reason, before, session))
     elif reason is not EndReason.PASSWORD or _views_are_known():
         later.attempt(partial(_revoke, user, None, None, reason))
 
 
 def _end_after_view(
-    user: Any, reason: EndReason, before: dict[str, bytes], request: HttpRequest
+    user: Any, reason: EndReason, before: dict[str, bytes], then: Any, request: HttpRequest
 ) -> None:
+    """End the user's sessions but the one that the view has told of a new password.
+
+    Arguments: `then` is the session that the request had when the user was saved. An API's, opened
+    by a header, stands in the place of the cookie's for as long as its view runs.
+    """
     session: Any = getattr(request, "session", None)
-    keep = session if reason is EndReason.PASSWORD and _has_hash(session, user) else None
+    sessions = [session, then] if reason is EndReason.PASSWORD else []
+    keep = next((one for one in sessions if _has_hash(one, user)), None)
     own = keep is None and _is_of(session, user)
-    _revoke(user, keep, _actor(request, user), reason)
+    by = user if keep is not None else _actor(request, user)
+    _revoke(user, keep, by, reason)
     if own:
         _let_go(before, request)
 

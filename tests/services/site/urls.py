@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from . import views
+from . import sockets, views
 
 urlpatterns = [
     path(f"{view.__name__}/", view)
@@ -38,5 +38,6 @@ urlpatterns = [
         views.end_all_and_fail,
         views.feed,
         views.mail,
+        sockets.statements,
     )
 ] + [path("pages/", include("django_jwtsession.urls"))]

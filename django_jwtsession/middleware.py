@@ -217,7 +217,7 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Steps[HttpRes
             yield Step(session.report_reuse)
         except (DatabaseError, InterfaceError) as error:  # the next use of the copy tries again
             answer.tell_of_failure(error)
-    if get_options().moves and confirming.is_due(session):
+    if _may_confirm(session, response):
         try:
             yield Step(lambda: confirming.confirm(session))
         except (DatabaseError, InterfaceError) as error:  # the next request tries again
@@ -244,6 +244,12 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Steps[HttpRes
     if elsewhere or _may_have_changed(session):
         yield Step(lambda: _look_for_change(session))
     return _finish(action, request, response)
+
+
+def _may_confirm(session: Any, response: HttpResponseBase) -> bool:
+    """Tell whether to note now that the browser has the cookie of a session that has moved."""
+    is_due = get_options().moves and confirming.is_due(session)
+    return is_due and not answer.may_be_shared(response)  # which waits: it saves the session
 
 
 def _step(session: Any, method: str) -> Step:

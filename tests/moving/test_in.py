@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.http import HttpResponse
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
@@ -20,6 +21,7 @@ from django_jwtsession.moving import arriving
 from django_jwtsession.moving.engines import Rows
 from django_jwtsession.revocation import revoke_user_sessions
 
+from .. import urls_engines
 from ..conftest import DAY, NOW
 from ..helpers.process import another_process
 from ..helpers.visitor import Visitor
@@ -381,6 +383,26 @@ def test_view_that_fails_loses_nothing(engine: str, old: Old, moving_in: Any, ad
     assert browser.status == 500
     assert browser.cookie == key
     assert browser.who() == "ada"
+
+
+def test_page_that_others_may_store_stays_public(
+    engine: str, old_db: Old, moving_in: Any, ada: User
+) -> None:
+    def public(request: Any) -> HttpResponse:
+        request.session.get("")
+        return HttpResponse(headers={"Cache-Control": "public, max-age=60"})
+
+    key = old_db.login(ada)
+    moving_in(old_db)
+    browser = Visitor(cookie=key)
+    assert browser.who() == "ada"
+    urls_engines.Page.view = staticmethod(public)
+    response = browser.client.get("/")
+    assert response["Cache-Control"] == "public, max-age=60"
+    assert not response.cookies
+    assert MovedSession.objects.get().confirmed_at is None
+    assert browser.who() == "ada"
+    assert MovedSession.objects.get().confirmed_at
 
 
 # --- races ----------------------------------------------------------------------------------------

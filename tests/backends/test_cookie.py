@@ -153,6 +153,14 @@ def test_too_large_names_size_limit_and_biggest_keys_and_no_data() -> None:
     assert "secret" not in message
 
 
+def test_site_behind_narrow_proxies_lets_no_larger_cookie_out(settings: Any) -> None:
+    settings.JWTSESSION = {"MAX_COOKIE_SIZE": 3072}
+    largest = max(length for length in range(2000, 2300) if fits(length))
+    assert 3072 - 2 <= size_of(filled(largest)) <= 3072
+    with pytest.raises(SessionTooLarge, match=r"3072.*MAX_COOKIE_SIZE"):
+        filled(largest + 10)
+
+
 def test_length_of_a_key_is_counted_in_bytes_as_it_is_stored() -> None:
     session = SessionStore()
     session.update({"euros": "€" * 2000, "letters": "x" * 3000})

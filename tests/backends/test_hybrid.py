@@ -246,6 +246,14 @@ def test_big_data_stays_in_the_row_and_comes_back_when_it_shrinks(
         assert reopened(again)["x"] == "small"
 
 
+def test_copy_stays_out_of_a_cookie_that_narrow_proxies_would_not_take(settings: Any) -> None:
+    settings.JWTSESSION = {"MAX_COOKIE_SIZE": 3072}
+    small, large = saved(x="x" * 1500), saved(x="x" * 2500)
+    assert (claims(small).big, claims(large).big) == (None, 1)
+    assert len(large.token) < 1000
+    assert reopened(large)["x"] == "x" * 2500
+
+
 def test_big_session_still_names_its_user(client: Client, user: Any, visit: Visit) -> None:
     client.force_login(user)
     visit(write(x="v" * 5000))

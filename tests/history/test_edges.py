@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -311,6 +314,30 @@ def test_address_becomes_words_where_the_site_has_a_function(
     assert location("192.0.2.9") == ""
     assert "192.0.2.9" not in caplog.text
     assert "KeyError" in caplog.text
+
+
+def test_documented_function_asks_djangos_geoip2(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AddressNotFoundError(Exception):
+        """As the library raises it."""
+
+    class GeoIP2:
+        def city(self, address: str) -> dict[str, str | None]:
+            if address == "192.0.2.9":
+                raise AddressNotFoundError
+            return {"city": None if address == "192.0.2.8" else "Berlin", "country_name": "Germany"}
+
+    modules = {
+        "django.contrib.gis.geoip2": SimpleNamespace(GeoIP2=GeoIP2),
+        "geoip2": SimpleNamespace(),
+        "geoip2.errors": SimpleNamespace(AddressNotFoundError=AddressNotFoundError),
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    docs = (Path(__file__).parents[2] / "docs" / "sessions-pages.md").read_text()
+    site: dict[str, Any] = {}
+    exec(docs.partition("# site/places.py\n")[2].partition("```")[0], site)
+    found = [site["words"](f"192.0.2.{number}") for number in (7, 8, 9)]
+    assert found == ["Berlin, Germany", "Germany", ""]
 
 
 @pytest.mark.urls("tests.urls_password")

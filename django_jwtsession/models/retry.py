@@ -20,11 +20,11 @@ _MYSQL = frozenset({1205, 1213})
 # SQLSTATE: serialization failure, deadlock.
 _STATES = frozenset({"40001", "40P01"})
 
-# Seconds: a rest is a random part of a bound that doubles; all of them are under 4 s together. Of
+# Seconds: a rest is a random part of a bound that doubles; all of them are under 7 s together. Of
 # 20 that write one row on three nodes of Galera, one wins at a time, and six rests were too few.
 _FIRST_REST = 0.02
 _LONGEST_REST = 0.64
-_RESTS = 10
+_RESTS = 14
 # Seconds after which a statement is not tried again: a lock wait timeout alone may take 50.
 _LONGEST = 10.0
 

@@ -11,7 +11,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo demo-nextjs test test-processes test-services test-ecosystem test-neighbours-suites test-matrix \
-	test-interop test-browser screenshots fuzz bench bench-tokens lint shape coverage format messages docs package check-example clean
+	test-cluster test-interop test-browser screenshots fuzz bench bench-tokens lint shape coverage format messages docs package check-example clean
 
 help:
 	@echo "make demo           serve the example project at http://127.0.0.1:$(PORT)/"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-processes servers, sites and commands in processes of their own, and Django's own tests"
 	@echo "make test-services  the tests on PostgreSQL and MariaDB, with Redis as the cache"
 	@echo "make test-ecosystem the newest DRF, allauth, Wagtail and 25 others beside it (docs/neighbours.md)"
+	@echo "make test-cluster   Galera, a standby, PgBouncer, HAProxy: a mixed load, and its promises proved"
 	@echo "make test-interop   tokens and the Next.js example on Node, with jose"
 	@echo "make test-browser   the example in Chromium, by Playwright (make screenshots: those of the docs)"
 	@echo "make demo-nextjs    the example and a Next.js site that shares its session"
@@ -98,6 +99,17 @@ test-services: $(VENV)/.installed-services
 	.ci/services sh -c 'failed=0; \
 		$(BIN)/python -m pytest -n 3 --dist loadfile $(WITH_DATABASE) $(ARGS) || [ $$? = 5 ] || failed=1; \
 		$(BIN)/python -m pytest tests/services $(ARGS) || [ $$? = 5 ] || failed=1; exit $$failed'
+
+# Three Galera nodes, PostgreSQL with a standby, PgBouncer, HAProxy: on loopback, for as long as it runs.
+ON_GALERA := tests/services/test_parallel_writes.py tests/services/test_session_limit.py \
+	tests/services/test_rotation_threads.py tests/services/test_late_answers.py
+
+test-cluster: $(VENV)/.installed-services
+	@.ci/cluster
+	failed=0; \
+		CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/cluster $(ARGS) || [ $$? = 5 ] || failed=1; \
+		$(BIN)/python -m tests.cluster.through_haproxy $(BIN)/python -m pytest $(ON_GALERA) $(ARGS) \
+			|| [ $$? = 5 ] || failed=1; exit $$failed
 
 test-matrix: $(VENV)/.installed-matrix
 	$(BIN)/tox run $(ARGS)

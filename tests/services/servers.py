@@ -91,7 +91,7 @@ class Database:
         """Make it, with the site's tables."""
         if self.scheme != "sqlite":
             self._administer(f"CREATE DATABASE {self.name}")
-        env = site_env(self, "django_jwtsession.backends.db", {}, Path("."))
+        env = site_env(self, "django_jwtsession.backends.db", {}, Path(".")) | {"SITE_DBSC": "{}"}
         subprocess.run(
             [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity=0"],
             cwd=ROOT,

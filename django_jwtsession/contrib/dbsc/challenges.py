@@ -15,12 +15,15 @@ from ...conf import get_config
 _last = 0
 
 
-def make(*about: str) -> str:
-    """Return a new challenge, `about` a purpose, a session, and what must not change meanwhile."""
+def make(*about: str, after: int = 0) -> str:
+    """Return a new challenge, `about` a purpose, a session, and what must not change meanwhile.
+
+    Its time is later than `after`, a millisecond that another server's clock may have made.
+    """
     global _last
     now = int(time.time() * 1000)
     _last = _last + 1 if now <= _last < now + 1000 else now  # later than before
-    return _signer(*about).sign(f"{_last}.{secrets.token_urlsafe(12)}")
+    return _signer(*about).sign(f"{max(_last, after + 1)}.{secrets.token_urlsafe(12)}")
 
 
 def made_at(given: object, age: float, *about: str) -> int | None:

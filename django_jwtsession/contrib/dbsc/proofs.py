@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection
 from typing import Any
 
-from django.http import HttpRequest, parse_cookie
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from ...backends.opening import Opening
@@ -23,6 +24,8 @@ NAME, TYP, REFRESH = "__Host-dbsc", "dbp+jwt", "/dbsc/refresh"
 # What the browser is told of the cookie beforehand: with others it signs at each request.
 TOLD = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _ATTRIBUTES: Any = {"secure": True, "httponly": True, "samesite": "Lax"}
+# Parsing all cookies once more takes a tenth of what a read takes.
+_find = re.compile(rf"(?:^|; ?){NAME}=([^;]*)").search
 # Seconds for which tokens from before the binding open a session: they may be on their way.
 _ON_ITS_WAY = 10
 
@@ -50,10 +53,11 @@ def take_away(request: HttpRequest, response: HttpResponseBase) -> None:
 
 def _proof(session: Opening) -> Claims | None:
     """Return the proof that came with a session's request, if it is good now."""
-    header, now = (session.environ or {}).get("HTTP_COOKIE", ""), time.time()
+    found, now = _find((session.environ or {}).get("HTTP_COOKIE", "")), time.time()
+    if found is None:
+        return None
     try:
-        value = parse_cookie(header).get(NAME, "") if NAME in header else ""
-        proof = session.config.codec_in(current_place(), typ=TYP).read(value, now)
+        proof = session.config.codec_in(current_place(), typ=TYP).read(found[1], now)
     except BadToken:
         return None
     return proof if now - proof.iat <= setting("MAX_AGE") else None

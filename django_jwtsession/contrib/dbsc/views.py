@@ -147,40 +147,41 @@ def refresh(request: HttpRequest, session: Any) -> HttpResponse:
     if binding is None:
         return _ended(sid)
     if _SIGNED not in request.headers:
-        return _challenged(session)
+        return _challenged(session, binding.answered)
     signed = Presented(request.headers[_SIGNED], _TYP, with_key=False)
     at = challenges.made_at(signed.payload.get("jti"), _CHALLENGE_AGE, "refresh", sid)
     try:
         signed.verify(binding.jwk)
     except BadToken:
         if at is not None and at < binding.bound_at.timestamp() * 1000:
-            return _challenged(session)  # by the key before: it was under way
+            return _challenged(session, binding.answered)  # by the key before: it was under way
         report_reuse(type(session), session.model, binding.pk, request.META, "binding_failed")
         binding.delete()
         session.flush()
         return _ended(sid)
     _check_audience(request, signed)
     if at is None or not binding.answer(at):
-        return _challenged(session)
-    return _proved(request, session, binding.thumbprint)
+        return _challenged(session, binding.answered)
+    return _proved(request, session, binding.thumbprint, after=at)
 
 
 def _ended(sid: str) -> HttpResponse:
     return JsonResponse({"session_identifier": sid, "continue": False}, status=410)
 
 
-def _challenged(session: Any) -> HttpResponse:
+def _challenged(session: Any, after: int) -> HttpResponse:
     response: Any = JsonResponse({"error": "sign_the_challenge"}, status=403)
     response._has_been_logged = True  # no 403 to worry about: many proofs begin so
-    return _with_challenge(response, session.sid)
+    return _with_challenge(response, session.sid, after)
 
 
-def _with_challenge(response: HttpResponse, sid: str) -> HttpResponse:
-    response.headers["Secure-Session-Challenge"] = f'"{challenges.make("refresh", sid)}";id="{sid}"'
+def _with_challenge(response: HttpResponse, sid: str, after: int) -> HttpResponse:
+    challenge = challenges.make("refresh", sid, after=after)
+    response.headers["Secure-Session-Challenge"] = f'"{challenge}";id="{sid}"'
     return response
 
 
-def _proved(request: HttpRequest, session: Any, jkt: str) -> HttpResponse:
+def _proved(request: HttpRequest, session: Any, jkt: str, after: int = 0) -> HttpResponse:
     """Return what the browser is to do, with the proof and the challenge for the next one."""
     urls = [urlsplit(url or "") for url in (settings.STATIC_URL, settings.MEDIA_URL)]
     paths = sorted({url.path for url in urls if not url.netloc} - {"", "/"})
@@ -192,6 +193,6 @@ def _proved(request: HttpRequest, session: Any, jkt: str) -> HttpResponse:
         "scope": {"origin": origin, "include_site": False, "scope_specification": excluded},
         "credentials": [{"type": "cookie", "name": proofs.NAME, "attributes": proofs.TOLD}],
     }
-    response = _with_challenge(JsonResponse(told), session.sid)
+    response = _with_challenge(JsonResponse(told), session.sid, after)
     proofs.give(response, session, jkt)
     return response

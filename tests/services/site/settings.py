@@ -5,8 +5,8 @@ SITE_GATES: a folder, see views.wait_at(). SITE_CLOCK, SITE_SETTLE: see oddities
 SITE_SECRET, SITE_FALLBACK: SECRET_KEY and its fallback. SITE_AGE: seconds. SITE_TENANTS: "1" where
 a header names the schema, see tenants.py. SITE_TZ: "0" switches USE_TZ off. SITE_DATABASE_MORE:
 JSON, more of DATABASES["default"]. SITE_BREAK: see oddities.py. SITE_LOAD: "1" loads the feed in
-wsgi.py. SITE_STOCK: "1" for Django's own
-middleware, as before this package came.
+wsgi.py. SITE_STOCK: "1" for Django's own middleware, as before this package came. SITE_DBSC: JSON,
+installs contrib.dbsc with these settings.
 """
 
 from __future__ import annotations
@@ -71,6 +71,9 @@ if os.environ.get("SITE_STOCK") == "1":
     ]
 if os.environ.get("SITE_TENANTS") == "1":
     MIDDLEWARE.insert(0, "tests.services.site.tenants.middleware")
+if _dbsc := os.environ.get("SITE_DBSC"):
+    INSTALLED_APPS.append("django_jwtsession.contrib.dbsc")
+    DBSC = json.loads(_dbsc)
 ROOT_URLCONF = "tests.services.site.urls"
 SESSION_ENGINE = os.environ["SITE_ENGINE"]
 JWTSESSION = json.loads(os.environ.get("SITE_JWTSESSION", "{}"))

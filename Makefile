@@ -35,7 +35,7 @@ help:
 	@echo "make messages       the German, French and Spanish catalogues, from the sources"
 	@echo "make check-example  the example's migrations, and manage.py check --deploy"
 	@echo "make docs           the documentation, in docs/_build/html"
-	@echo "make package        sdist and wheel, in dist"
+	@echo "make package        sdist, wheel and SBOM, in dist"
 
 # --- environments --------------------------------------------------------------------------------
 
@@ -203,10 +203,21 @@ docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-package: $(VENV)/.installed-test
+# Twice from one commit, and the bytes are the same; beside them what they bring along (CycloneDX).
+package: $(VENV)/.installed-test $(VENV)/.installed-package
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist
+	$(BIN)/python .ci/package.py dist
+	$(MAKE) sbom
 	$(BIN)/python -m pytest -q tests/test_packaging.py
+
+.PHONY: sbom
+
+# What a site gets with the wheel, and nothing that only tests need.
+sbom: $(VENV)/.installed-package
+	@rm -rf build/sbom && $(BIN)/python -m venv build/sbom
+	@build/sbom/bin/python -m pip install --quiet dist/*.whl
+	$(BIN)/cyclonedx-py environment --output-reproducible --spec-version 1.6 \
+		--output-file dist/django-jwtsession.cdx.json build/sbom/bin/python
 
 clean:
 	rm -rf $(VENV) $(BENCH) $(ECOSYSTEM) .tox build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache

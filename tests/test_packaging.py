@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -15,8 +17,11 @@ import venv
 import zipfile
 from collections.abc import Iterator
 from dataclasses import fields
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
+from hashlib import sha256
 from http.cookiejar import CookieJar
 from pathlib import Path
+from unittest.mock import patch
 from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
@@ -27,6 +32,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.test import Client
 
+from django_jwtsession import __version__
 from django_jwtsession.conf import Config
 from django_jwtsession.exceptions import Reason
 from django_jwtsession.models import Session, SessionEvent
@@ -113,7 +119,7 @@ def test_readme_registers_the_lists_with_a_site_of_ones_own() -> None:
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sdist of the tree, and the wheel built from that."""
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=folder)
+    run(sys.executable, ROOT / ".ci" / "package.py", folder, cwd=folder)
     return folder
 
 
@@ -133,6 +139,46 @@ def test_wheel_holds_the_whole_package_and_nothing_else(wheel: Path):
     assert {"django_jwtsession/py.typed", "django_jwtsession/migrations/0001_initial.py"} <= names
     assert "django_jwtsession/templates/jwtsession/login.html" in names
     assert names - {n for n in names if n.endswith(".po")} == expected
+
+
+@pytest.mark.packaging
+def test_second_build_makes_the_same_bytes(dist: Path, tmp_path: Path) -> None:
+    """From a copy of the tree with other times and modes, as on another machine."""
+    copy = tmp_path / "copy"
+    ignored = shutil.ignore_patterns(".venv*", ".tox", "node_modules", ".*_cache", "__pycache__")
+    shutil.copytree(ROOT, copy, ignore=ignored, copy_function=shutil.copyfile)
+    run(sys.executable, copy / ".ci" / "package.py", tmp_path / "again", cwd=tmp_path)
+    assert hashes(tmp_path / "again") == hashes(dist)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each archive in a folder."""
+    archives = [*folder.glob("*.whl"), *folder.glob("*.tar.gz")]
+    assert len(archives) == 2
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in archives}
+
+
+@pytest.mark.packaging
+def test_wheel_says_where_the_project_is_and_what_it_needs(wheel: Path) -> None:
+    [name] = [n for n in zipfile.ZipFile(wheel).namelist() if n.endswith("dist-info/METADATA")]
+    metadata = zipfile.ZipFile(wheel).read(name).decode()
+    assert f"Version: {__version__}" in metadata
+    for label in ("Documentation", "Source", "Issues", "Changelog"):
+        assert f"Project-URL: {label}, https://" in metadata
+    needed = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", metadata, re.MULTILINE)
+    assert sorted(needed) == ["Django", "PyJWT", "cryptography", "ua-parser", "ua-parser-builtins"]
+
+
+def test_version_stands_in_the_changelog() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\n## [{__version__}] - 20" in changelog
+
+
+def test_workflow_publishes_without_a_token() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "publish.yml").read_text(encoding="utf-8")
+    assert "id-token: write" in workflow
+    assert "gh-action-pypi-publish" in workflow
+    assert "secrets." not in workflow
 
 
 @pytest.mark.packaging
@@ -258,3 +304,101 @@ def test_commands_of_the_new_site_are_ours(site: Path):
     assert run(python, "manage.py", "clearsessions", cwd=site) == ""
     secret = run(python, "manage.py", "jwtsession", "keygen", cwd=site)
     assert len(secret.strip()) >= 43
+
+
+# --- the tutorial --------------------------------------------------------------------------------
+
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+_BLOCK = re.compile(r"(.*?)^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n?)*)", re.MULTILINE)
+
+
+class Reader:
+    """Somebody who does what the tutorial says, block by block, and compares what it shows."""
+
+    def __init__(self, folder: Path, wheel: Path) -> None:
+        self.folder = folder
+        self.wheel = wheel
+        self.python = folder / "env" / "bin" / "python"
+        self.browser = build_opener(HTTPCookieProcessor(CookieJar()))
+        agent = "Mozilla/5.0 (X11; Ubuntu; rv:149.0) Firefox/149.0"
+        self.browser.addheaders = [("User-Agent", agent)]
+        self.address = ""
+        self.server: subprocess.Popen[bytes] | None = None
+
+    def read(self, text: str) -> None:
+        file = Path()
+        for before, kind, block in _BLOCK.findall(text):
+            named = re.findall(r"`(mysite/\w+\.py)`", before)
+            file = self.folder / named[-1] if named else file
+            if kind == "console":
+                for command, shown in _COMMAND.findall(block):
+                    self.do(command, shown)
+            else:
+                if not file.exists():
+                    file.touch()
+                apply(kind, block, file)
+
+    def do(self, command: str, shown: str) -> None:
+        if command.endswith("runserver"):
+            return self.serve()
+        words = shlex.split(command.replace(" django-jwtsession", f" {self.wheel}"))
+        given = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
+        words = [word for word in words if word.split("=")[0] not in given]
+        assert words[0] == "python", command
+        with patch.dict(ENVIRON, given):
+            printed = run(self.python, *words[1:], cwd=self.folder)
+        same = OutputChecker().check_output(shown, printed, ELLIPSIS | NORMALIZE_WHITESPACE)
+        assert not shown.strip() or same, f"{command}\n{printed}"
+        if "revoke" in command:
+            self.is_signed_out()
+
+    def serve(self) -> None:
+        """Start the server, sign in as the tutorial does, and see the page of the devices."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        start = [self.python, "manage.py", "runserver", "--noreload", self.address[7:]]
+        log = self.folder / "server.log"
+        with log.open("w") as out:
+            self.server = subprocess.Popen(
+                start, cwd=self.folder, env=ENVIRON, stdout=out, stderr=subprocess.STDOUT
+            )
+        await_server(f"{self.address}/login/", log)
+        home = post(
+            self.browser,
+            f"{self.address}/login/?next=/",
+            username="ada",
+            password="an-engine-of-1843",
+        )
+        assert "Hello ada" in home
+        assert "Firefox 149 on Ubuntu" in self.page("/sessions/")
+        assert "in the last minute" in self.page("/secret/")
+
+    def is_signed_out(self) -> None:
+        for _ in range(30):  # another process learns of it within a second
+            if "Hello" not in self.page("/"):
+                return
+            time.sleep(0.1)
+        pytest.fail("still signed in")
+
+    def page(self, path: str) -> str:
+        return str(self.browser.open(self.address + path, timeout=10).read().decode())
+
+    def leave(self) -> None:
+        if self.server is not None:
+            self.server.terminate()
+            self.server.wait()
+
+
+@pytest.mark.packaging
+def test_tutorial_does_what_it_says(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", f"Django=={django.__version__}", cwd=tmp_path)
+    reader = Reader(tmp_path, wheel)
+    try:
+        reader.read(TUTORIAL)
+    finally:
+        reader.leave()
+    assert reader.server is not None

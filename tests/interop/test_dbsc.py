@@ -8,14 +8,12 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client, override_settings
+from django.test import Client
+from pytest_django.live_server_helper import LiveServer
 
-from django_jwtsession.contrib.dbsc import hooks
-from tests.conftest import ENGINES
 from tests.contrib.dbsc.conftest import django_db_setup, installed  # noqa: F401  # fixtures
 
 if not os.environ.get("INTEROP"):
@@ -24,12 +22,12 @@ if not os.environ.get("INTEROP"):
 FOLDER = Path(__file__).parent / "node"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def before_the_server() -> Iterator[None]:
-    """What `live_server` must find when it begins: it makes its middleware once."""
-    hooks.connect()
-    with override_settings(STATIC_URL="/static/", SESSION_ENGINE=ENGINES["hybrid"]):
-        yield
+@pytest.fixture
+def site(transactional_db: None, installed: None) -> Iterator[str]:  # noqa: F811
+    """The address of a server that began with the app installed."""
+    server = LiveServer("127.0.0.1")
+    yield server.url
+    server.stop()
 
 
 @pytest.fixture
@@ -44,14 +42,13 @@ def jose() -> None:
 
 
 @pytest.mark.usefixtures("jose")
-@pytest.mark.django_db(transaction=True)
-def test_node_binds_a_session_and_proves_its_key(live_server: Any) -> None:
+def test_node_binds_a_session_and_proves_its_key(site: str) -> None:
     user = User.objects.create_user("ada", password="correct horse")
     client = Client()
     form = {"username": user.get_username(), "password": "correct horse"}
     response = client.post("/login/", form)
     given = {
-        "url": live_server.url,
+        "url": site,
         "cookies": {name: morsel.value for name, morsel in client.cookies.items()},
         "registration": response.headers["Secure-Session-Registration"],
     }

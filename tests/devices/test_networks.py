@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from django_jwtsession.devices.networks import beginnings, is_in, network
@@ -48,6 +48,8 @@ def _begins(address: object, texts: list[str]) -> bool:
 def test_every_address_of_a_network_begins_as_is_said(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address, length: int, data: st.DataObject
 ) -> None:
+    # In ::/8 zeros stand in front: nobody comes from there, and what is IPv4 is stored as IPv4.
+    assume(address.version == 4 or int(address) >> 120)
     length = min(length, address.max_prefixlen)
     found = ipaddress.ip_network((str(address), length), strict=False)
     texts = beginnings(found)

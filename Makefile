@@ -10,7 +10,7 @@ ARGS ?=
 # says of it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo demo-nextjs test test-processes test-services test-ecosystem test-neighbours-suites test-matrix \
+.PHONY: help demo demo-nextjs test test-processes test-services test-ecosystem test-matrix \
 	test-cluster test-interop test-browser screenshots fuzz bench bench-tokens lint shape coverage format messages docs package check-example clean
 
 help:
@@ -143,10 +143,6 @@ test-ecosystem: $(ECOSYSTEM)/.installed
 	failed=0; export ECOSYSTEM=1; tests="-m pytest -q tests/ecosystem/test_neighbours.py"; \
 	$(ECOSYSTEM)/bin/python $$tests -n 2 $(ARGS) || [ $$? = 5 ] || failed=1; \
 	.ci/services $(ECOSYSTEM)/bin/python $$tests -k tenants || failed=1; exit $$failed
-
-# Their own suites, from their source distributions: by hand, half an hour (ARGS="axes otp" for two).
-test-neighbours-suites: $(ECOSYSTEM)/.installed
-	$(ECOSYSTEM)/bin/python -m tests.ecosystem.suites $(ARGS)
 
 SECONDS_OF_FUZZING ?= 60
 

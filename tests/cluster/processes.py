@@ -68,7 +68,7 @@ def folder(name: str, user: str) -> Iterator[Path]:
 def command(user: str, program: str, *arguments: str) -> list[str]:
     """Return what runs a program as a user; it ends with the process that has started it."""
     as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-    as_user += ["--pdeathsig", "KILL"]
+    as_user += ["setpriv", "--pdeathsig", "KILL"]  # by itself: another user forgets it
     return [*as_user, found(program) or program, *arguments]
 
 

@@ -92,12 +92,10 @@ class Database:
         if self.scheme != "sqlite":
             self._administer(f"CREATE DATABASE {self.name}")
         env = site_env(self, "django_jwtsession.backends.db", {}, Path(".")) | {"SITE_DBSC": "{}"}
-        subprocess.run(
-            [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity=0"],
-            cwd=ROOT,
-            env=env,
-            check=True,
-        )
+        # The site's own table is made last: it refers to users, whose table a migration makes.
+        for more in ([], ["--run-syncdb"]):
+            command = [sys.executable, "-m", "django", "migrate", "--verbosity=0", *more]
+            subprocess.run(command, cwd=ROOT, env=env, check=True)
 
     def drop(self) -> None:
         if self.scheme == "sqlite":

@@ -20,8 +20,8 @@ from .watching import Watching
 class TokenSession(Watching):
     """A session whose cookie is a token (DESIGN section 2): what the engines share.
 
-    Built in four steps: opening.py reads what came, expiry.py knows the clock, watching.py tells
-    when it is over, and this one issues tokens.
+    Built in steps: api.py has Django's methods, opening.py reads what came, belonging.py says whose
+    it is, expiry.py knows the clock, watching.py tells when it is over, this one issues tokens.
     """
 
     def _claims_now(self, now: float) -> Claims:

@@ -8,28 +8,25 @@ here, how it is written in writing.py.
 from __future__ import annotations
 
 import time
-from typing import Any, Self
-from uuid import UUID
+from typing import Any
 
 from django.contrib.sessions.backends.base import CreateError
-from django.utils.crypto import constant_time_compare
 
 from ..exceptions import BadToken, Reason
-from ..models.tables import AbstractSession, Session
+from ..models.tables import Session
 from ..revocation import ending as revocation
-from ..tokens import session_key as keys
 from ..tokens.claims import Claims
-from ..tokens.sid import sid_from_uuid, uuid_from_sid
+from ..tokens.sid import sid_from_uuid
 from . import data as session_data
 from . import policy, rotation, rows
 from .flows import Flow
-from .knowledge import EARLIER, Content, Data, Ended, Read
+from .knowledge import EARLIER, Content, Ended, Read
 from .opening import Key
 from .refusals import refusals
-from .renewing import RowRenewing
+from .row_keys import RowKeys, opens
 
 
-class SessionStore(RowRenewing):
+class SessionStore(RowKeys):
     """A session in the database, ended by deleting its row."""
 
     has_rows = True
@@ -38,77 +35,6 @@ class SessionStore(RowRenewing):
     def get_model_class(cls) -> Any:
         """Return the model; override it, and its get_session_store_class(), to add columns."""
         return Session
-
-    @classmethod
-    def of(cls, sid: str) -> Self:
-        """Return the session that a sid names: for server code, never reachable from a cookie."""
-        return cls(Key(sid))
-
-    # --- the key ----------------------------------------------------------------------------------
-
-    def _get_session_key(self) -> str | None:
-        """The key of 40 characters: a credential, the same until a login or a proof of identity."""
-        if self.identity is None and "_session_cache" not in self.__dict__:
-            given = self._given
-            if not isinstance(given, str):
-                return None if given is None else self._key_after_loading()
-            if "." not in given:  # as with Django's engines, not judged yet
-                return given if len(given) <= keys.LENGTH else None
-            claims = self._named(given)
-            if isinstance(claims, Claims) and claims.sk is not None:
-                return keys.join(claims.sid, claims.sk)
-            return self._key_after_loading()
-        return self._known_key()
-
-    def _key_after_loading(self) -> str | None:
-        self._session_cache = self.load()
-        return self._known_key()
-
-    def _known_key(self) -> str | None:
-        who = self.identity
-        if who is None:
-            return None
-        if who.part is None:  # a signed token does not say it
-            read = self._read(who.sid)
-            if read is None or read.row.epoch != who.epoch:
-                return None
-            self.identity = who = who.but(part=read.content.identity.part)
-        return keys.join(who.sid, who.part or "")
-
-    def _set_session_key(self, value: str | None) -> None:
-        self._be_nobody()
-        if value:
-            self._take(value)
-
-    session_key = property(_get_session_key)
-    _session_key = property(_get_session_key, _set_session_key)
-
-    def key_of_row(self, row: AbstractSession) -> str | None:
-        """Return the session key that opens `row`, None where it cannot be read."""
-        content = self._unseal(row.sid, row.epoch, bytes(row.data))
-        return None if content is None else keys.join(row.sid, content.identity.part or "")
-
-    @classmethod
-    def pk_of_key(cls, session_key: str) -> UUID | None:
-        """Return the primary key of the row that a session key (or a token) opens, else None."""
-        store = cls()
-        came = store._named(session_key) if store.exists(session_key) else None
-        return None if came is None else uuid_from_sid(came.sid)
-
-    def decode_row(self, row: AbstractSession) -> dict[str, Any]:
-        """Return the session data in a row, {} where it cannot be read."""
-        content = self._unseal(sid_from_uuid(row.id), row.epoch, bytes(row.data))
-        return {} if content is None else dict(self._data_in(content))
-
-    def exists(self, session_key: str | None) -> bool:
-        """Tell whether a key (or a token) opens a session that is there."""
-        came = self._named(session_key)
-        read = None if came is None else self._read(came.sid)
-        if came is None or read is None:
-            return False
-        if isinstance(came, Key):
-            return _opens(came, read.content)
-        return came.ep == read.row.epoch
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -163,21 +89,6 @@ class SessionStore(RowRenewing):
                 found[sid] = Read(row, content, now)
         return found
 
-    def _unseal(self, sid: str, epoch: int, sealed: bytes) -> Content | None:
-        try:
-            packed, is_newest = self._seal_of_rows.open(sealed, self._associated(sid, epoch))
-        except BadToken as error:
-            refusals.log(error.reason)
-            return None
-        return Content.unpack(sid, epoch, packed, is_newest)
-
-    def _data_in(self, content: Content) -> Data:
-        """Return the data in a row; none where the serializer cannot read it."""
-        try:
-            return session_data.loads(content.payload, self.config)
-        except Exception:  # a serializer may raise anything; Django's engines begin anew as well
-            return Data()
-
     def _admit(self, came: Claims | Key, read: Read) -> Ended:
         """Judge what came by the row: whether it opens the session."""
         row, content = read.row, read.content
@@ -189,7 +100,7 @@ class SessionStore(RowRenewing):
         if (unseen or row.cookie_until is not None) and self._is_ended(content):
             return Ended.REFUSED
         if isinstance(came, Key):
-            return Ended.NOT if _opens(came, content) else Ended.REFUSED
+            return Ended.NOT if opens(came, content) else Ended.REFUSED
         if came.ep == row.epoch:
             return self._judge(came, read)
         if came.ep > row.epoch:  # the row is out of a backup
@@ -264,7 +175,7 @@ class SessionStore(RowRenewing):
         read = None if came is None else self._read(came.sid)
         if came is None or read is None:
             return
-        if isinstance(came, Claims) or _opens(came, read.content):
+        if isinstance(came, Claims) or opens(came, read.content):
             self._end_row(came.sid, came.ep if isinstance(came, Claims) else None)
 
     def _ends_own(self) -> bool:
@@ -298,11 +209,6 @@ class SessionStore(RowRenewing):
         end = revocation.row_end(self.config, row.cookie_until)
         revocation.publish([revocation.Entry("s", sid, end, "deleted")])
         return True
-
-
-def _opens(came: Key, content: Content) -> bool:
-    """Tell whether a key opens the session of a row; a name does, as only server code has one."""
-    return came.part is None or constant_time_compare(came.part, content.identity.part or "")
 
 
 def _is_ahead(came: Claims, read: Read | None) -> bool:

@@ -18,7 +18,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from django_jwtsession.backends import hybrid, rows
+from django_jwtsession.backends import copies, rows
 from django_jwtsession.backends.opening import FRESH_FOR
 from django_jwtsession.backends.process import Written
 from django_jwtsession.backends.rotation import EPOCH_LAG
@@ -131,12 +131,12 @@ class World:
     @contextmanager
     def on(self, process: Process) -> Iterator[float]:
         """Be that process, by its clock; give its time."""
-        outer, hybrid.written = hybrid.written, process.written
+        outer, copies.written = copies.written, process.written
         self._clock.move_to(self.now + process.offset)
         try:
             yield self.now + process.offset
         finally:
-            hybrid.written = outer
+            copies.written = outer
             self._clock.move_to(self.now)
 
     def pass_time(self, seconds: float) -> None:

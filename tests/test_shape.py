@@ -13,13 +13,13 @@ from benchmarks import shape
 from django_jwtsession.conf import problems
 
 # What is there now, and the goal.
-LONGEST_FILE = 369  # 350
+LONGEST_FILE = 350
 LONGEST_CLASS = 250
 MIDDLE_FUNCTION = 6
 LONG_FUNCTION = 20
 INNER_IMPORTS = 8  # the six of apps.py, and the two arrows that go up
 IN_CYCLES = 0
-FILES_ENTERED = {"read": 22, "login": 52}  # 8, 22
+FILES_ENTERED = {"read": 22, "login": 53}  # 8, 22
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from django.db import DatabaseError, router, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F
 from django.dispatch import Signal
 from django.http import HttpRequest
@@ -27,15 +27,12 @@ from ..models.retry import run_again
 from ..models.savepoints import savepoint
 from ..models.times import to_datetime
 from ..signals import new_device
-from . import later, log, names, takeover
+from . import known, later, log, names, takeover
 
 if TYPE_CHECKING:
     from ..models.tables import SessionEvent
 
 logger = logging.getLogger("django_jwtsession")
-
-# A user's devices that a login is compared with: more than people have, less than a table scan.
-_DEVICES_COMPARED = 500
 
 # Changes of one session that are recorded: a phone on the move must not fill the table.
 _CHANGES_NOTED = 50
@@ -58,11 +55,11 @@ def _guarded(write: Callable[P, T]) -> Callable[P, T | None]:
     @wraps(write)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
         def in_savepoint() -> T:
-            with savepoint(_database()):
+            with savepoint(known.database()):
                 return write(*args, **kwargs)
 
         try:
-            return run_again(_database(), in_savepoint)
+            return run_again(known.database(), in_savepoint)
         except Exception:  # the database, a router, a user model of another kind
             logger.warning("The session history could not be written.", exc_info=True)
             return None
@@ -121,12 +118,12 @@ def _write_own_login(columns: dict[str, Any]) -> SessionEvent | None:
     """Write the events of a login; return that of a new device, if it is one."""
     login = event_model()(kind=EventKind.LOGIN, **columns)
     _own_up(login)
-    if not _is_new(login):  # as nearly always; a statement without a transaction around it
-        login.save(using=_database(), force_insert=True)
+    if not known.is_new(login):  # as nearly always; a statement without a transaction around it
+        login.save(using=known.database(), force_insert=True)
         return None
     login.detail = {**login.detail, "new_device": True}
     event: SessionEvent = event_model()(kind=EventKind.NEW_DEVICE, **columns)
-    _rows().bulk_create([login, event])
+    known.rows().bulk_create([login, event])
     return event
 
 
@@ -180,7 +177,7 @@ def note_bound(sid: str, user_id: Any, environ: Mapping[str, Any]) -> None:
 
 @_guarded
 def _write(event: SessionEvent) -> None:
-    event.save(using=_database(), force_insert=True)
+    event.save(using=known.database(), force_insert=True)
 
 
 # --- changed devices and addresses ---------------------------------------------------------------
@@ -198,12 +195,12 @@ def note_change(sid: str, environ: Mapping[str, Any]) -> None:
 
 @_guarded
 def _write_change(sid: str, columns: dict[str, Any]) -> None:
-    known = _sightings(sid)
-    if not 0 < len(known) <= _CHANGES_NOTED:
+    seen = _sightings(sid)
+    if not 0 < len(seen) <= _CHANGES_NOTED:
         return
-    event = event_model()(kind=EventKind.CHANGED, sid=sid, user_id=known[0].user_id, **columns)
-    if not any(_same(event, one) for one in known):
-        event.save(using=_database())
+    event = event_model()(kind=EventKind.CHANGED, sid=sid, user_id=seen[0].user_id, **columns)
+    if not any(known.is_same(event, one) for one in seen):
+        event.save(using=known.database())
         _leave_one(event)
         log.note(event)
 
@@ -211,7 +208,7 @@ def _write_change(sid: str, columns: dict[str, Any]) -> None:
 def _sightings(sid: str) -> list[SessionEvent]:
     """Return where the history has seen a session, oldest first."""
     kinds = (*event_model().BEGINS, EventKind.CHANGED)
-    events = _rows().filter(sid=sid, kind__in=kinds)
+    events = known.rows().filter(sid=sid, kind__in=kinds)
     return list(events.order_by("pk")[: _CHANGES_NOTED + 1])
 
 
@@ -220,9 +217,9 @@ def _leave_one(event: SessionEvent) -> None:
 
     Whoever writes last sees all the others, and no matter who was first to look, the same stays.
     """
-    same = [one.pk for one in _sightings(event.sid) if _same(event, one)]
+    same = [one.pk for one in _sightings(event.sid) if known.is_same(event, one)]
     if len(same) > 1:
-        rows = _rows()
+        rows = known.rows()
         rows.filter(pk__in=same[1:], kind=EventKind.CHANGED).delete()
 
 
@@ -263,33 +260,21 @@ def _write_failed_of(user: Any, event: SessionEvent) -> None:
     same = [one for one in lately if _as_failed(one) == _as_failed(event)]
     if same or len(lately) == _FAILED_LINES:
         (one, *_) = same or lately
-        _rows().filter(pk=one.pk).update(count=F("count") + 1)
+        known.rows().filter(pk=one.pk).update(count=F("count") + 1)
         return
-    if _is_known(event):
+    if known.is_known(event):
         event.detail = {"known": True}
-    event.save(using=_database(), force_insert=True)
+    event.save(using=known.database(), force_insert=True)
 
 
 def _failed_lately(user_id: Any) -> Any:
-    return _rows().filter(
+    return known.rows().filter(
         user_id=user_id, kind=EventKind.LOGIN_FAILED, created_at__gt=timezone.now() - _FAILED_WITHIN
     )
 
 
 def _as_failed(event: SessionEvent) -> tuple[str | None, str]:
     return event.ip_address, event.user_agent
-
-
-def _is_known(event: SessionEvent) -> bool:
-    """Tell whether the user has logged in with the device of an event from its address."""
-    user_id: Any = event.user_id
-    logins = _rows().filter(
-        user_id=user_id, kind=EventKind.LOGIN, ip_address=event.ip_address, device=event.device
-    )
-    if event.ip_address is None:  # of a device alone there are too many
-        return False
-    rows = logins.order_by().values("browser", "os", "device").distinct()[:_DEVICES_COMPARED]
-    return device_of(event) in {device_of(event_model()(**row)) for row in rows}
 
 
 # --- telling others ------------------------------------------------------------------------------
@@ -301,7 +286,7 @@ def tell(signal: Signal, **kwargs: Any) -> None:
     What they raise is logged by Django; where that has broken the transaction of the request, it
     goes back to where it was before them.
     """
-    using = _database()
+    using = known.database()
     try:
         with transaction.atomic(using=using) if later.in_transaction(using) else nullcontext():
             signal.send_robust(**kwargs)
@@ -311,46 +296,4 @@ def tell(signal: Signal, **kwargs: Any) -> None:
 
 def after_commit(function: Callable[[], None]) -> None:
     """Call the function now, or once the transaction of the request has been committed."""
-    later.after_commit(function, _database())
-
-
-# --- devices -------------------------------------------------------------------------------------
-
-
-def _is_new(event: SessionEvent) -> bool:
-    """Tell whether the user of a login has logged in before, and never on its device."""
-    user_id: Any = event.user_id
-    logins = _rows().filter(user_id=user_id, kind=event.kind)
-    # As nearly always; who logs in a thousand times a month must not have them all compared.
-    if logins.filter(browser=event.browser, os=event.os, device=event.device).exists():
-        return False
-    known = _devices_of(user_id)
-    return bool(known) and device_of(event) not in known
-
-
-def _devices_of(user_id: Any) -> set[tuple[str, str, str]]:
-    """Return the devices on which the user has logged in before, as far as the history goes."""
-    logins = _rows().filter(user_id=user_id, kind=EventKind.LOGIN)
-    rows = logins.order_by().values("browser", "os", "device").distinct()[:_DEVICES_COMPARED]
-    return {device_of(event_model()(**row)) for row in rows}
-
-
-def device_of(event: SessionEvent) -> tuple[str, str, str]:
-    """Return what stays the same when a browser is updated: "Firefox 149" is "Firefox"."""
-    family, _, version = event.browser.rpartition(" ")
-    browser = family if family and version.isdigit() else event.browser
-    return browser, event.os, event.device
-
-
-def _same(event: SessionEvent, other: SessionEvent) -> bool:
-    """Tell whether two events have one device and address, as far as addresses are known."""
-    addresses = {event.ip_address, other.ip_address} - {None}
-    return len(addresses) < 2 and device_of(event) == device_of(other)
-
-
-def _rows() -> Any:
-    return event_model().objects.using(_database())
-
-
-def _database() -> str:
-    return router.db_for_write(event_model())
+    later.after_commit(function, known.database())

@@ -34,7 +34,7 @@ FIELDS = (
     "os",
     "device",
 )
-_WARNINGS = frozenset({EventKind.TOKEN_REUSE, EventKind.LOGIN_FAILED})
+_WARNINGS = frozenset({EventKind.TOKEN_REUSE, EventKind.BINDING_FAILED, EventKind.LOGIN_FAILED})
 
 
 def note(event: SessionEvent) -> None:

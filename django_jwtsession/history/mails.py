@@ -29,7 +29,8 @@ from ..conf import get_config, in_test_environment
 from ..devices import clients as devices
 from ..devices.locations import location
 from ..models.tables import SessionEvent
-from .events import after_commit, device_of
+from .events import after_commit
+from .known import device_of
 
 # Where a password is changed: of Django, of allauth.
 _PASSWORD_PAGES = ("password_change", "account_change_password")

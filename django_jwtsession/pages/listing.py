@@ -26,7 +26,7 @@ from ..conf import get_config
 from ..devices import clients as devices
 from ..devices.locations import location
 from ..exceptions import BadToken
-from ..history.events import device_of
+from ..history.known import device_of
 from ..models.tables import AbstractSession, SessionEvent
 from ..models.times import to_datetime
 from ..revocation.ending import revoke_session

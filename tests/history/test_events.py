@@ -20,6 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from django_jwtsession.backends import hybrid
 from django_jwtsession.devices.places import Sightings
 from django_jwtsession.history import events as history
+from django_jwtsession.history import known
 from django_jwtsession.models import Session, SessionEvent
 from django_jwtsession.revocation.ending import report_reuse
 from django_jwtsession.signals import new_device, session_created, session_revoked, token_reused
@@ -190,7 +191,7 @@ def test_broken_history_does_not_break_the_transaction_around_the_login(
             return str(User.objects.count())
 
     user = UserFactory()
-    monkeypatch.setattr(history, "_devices_of", fail)
+    monkeypatch.setattr(known, "_devices_of", fail)
     assert visit(log_in).content == b"1"
     assert visit(lambda request: request.user.pk).content == str(user.pk).encode()
 

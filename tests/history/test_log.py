@@ -15,7 +15,7 @@ from django.db import DatabaseError, transaction
 from django.test import Client
 from django.urls import reverse
 
-from django_jwtsession.history import events, log
+from django_jwtsession.history import known, log
 from django_jwtsession.models.kinds import EventKind
 from django_jwtsession.revocation import revoke_user_sessions
 from tests.conftest import cookie
@@ -109,7 +109,7 @@ def test_event_is_told_though_the_history_cannot_be_written(
     def fail() -> Any:
         raise DatabaseError("no database")
 
-    monkeypatch.setattr(events, "_rows", fail)
+    monkeypatch.setattr(known, "rows", fail)
     log_in(client)
     assert [record["event"] for record in records()] == ["login"]
 

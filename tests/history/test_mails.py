@@ -21,7 +21,7 @@ from django.http import HttpRequest
 from django.test import AsyncClient, Client
 from django.utils import timezone, translation
 
-from django_jwtsession.history import events as history
+from django_jwtsession.history import known
 from django_jwtsession.history import mails as alarms
 from django_jwtsession.models import SessionEvent
 from django_jwtsession.signals import new_device
@@ -123,7 +123,7 @@ def test_parallel_logins_on_one_new_device_are_one_mail(
     db_engine: None, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Both read before either has written.
-    monkeypatch.setattr(history, "_is_new", lambda _: True)
+    monkeypatch.setattr(known, "is_new", lambda _: True)
     browser(ada, headers=MAC)
     browser(ada, headers=MAC)
     assert SessionEvent.objects.filter(kind=SessionEvent.Kind.NEW_DEVICE).count() == 2

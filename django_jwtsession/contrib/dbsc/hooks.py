@@ -14,8 +14,9 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from ...backends.base import TokenSession
-from ...middleware import Layer, SessionMiddleware
+from ...middleware import SessionMiddleware
 from ...tokens.sid import uuid_from_sid
+from ..layer import Layer
 from . import proofs, views
 from .conf import problems, setting
 from .decorators import require_proof

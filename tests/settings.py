@@ -17,7 +17,9 @@ _ENGINES = {"postgres": "postgresql", "postgresql": "postgresql", "mysql": "mysq
 
 def _database(url: str) -> dict[str, object]:
     if not url:
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+        # Threads share one database in memory, whose locks of tables know no waiting.
+        options = {"init_command": "PRAGMA read_uncommitted = 1"}
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "OPTIONS": options}
     parts = urlsplit(url)
     return {
         "ENGINE": f"django.db.backends.{_ENGINES[parts.scheme]}",

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from django.apps import apps
 from django.conf import settings as django_settings
+from django.contrib import admin
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
 from django.core.cache import cache
@@ -49,19 +50,27 @@ def needs_qsessions() -> None:
 def old_tables(django_db_setup: None, django_db_blocker: Any) -> Iterator[list[str]]:
     """The apps of other engines, with their tables."""
     installed = [*_APPS, *(["qsessions"] if _HAS_QSESSIONS else [])]
-    with django_db_blocker.unblock():
-        with override_settings(INSTALLED_APPS=[*django_settings.INSTALLED_APPS, *installed]):
-            models = [
-                apps.get_model(label, "Session")
-                for label in ["sessions", "user_sessions", *(["qsessions"] * _HAS_QSESSIONS)]
-            ]
-            with connection.schema_editor() as editor:
-                for model in models:
-                    editor.create_model(model)
-        yield installed
+    everything = [*django_settings.INSTALLED_APPS, *installed]
+    with django_db_blocker.unblock(), override_settings(INSTALLED_APPS=everything):
+        models = [
+            apps.get_model(label, "Session")
+            for label in ["sessions", "user_sessions", *(["qsessions"] * _HAS_QSESSIONS)]
+        ]
         with connection.schema_editor() as editor:
             for model in models:
-                editor.delete_model(model)
+                editor.create_model(model)
+    _leave_admin(models)
+    yield installed
+    with django_db_blocker.unblock(), connection.schema_editor() as editor:
+        for model in models:
+            editor.delete_model(model)
+
+
+def _leave_admin(models: list[Any]) -> None:
+    """Their admins are not installed in other tests, whose lists of apps would look for them."""
+    for model in models:
+        if admin.site.is_registered(model):
+            admin.site.unregister(model)
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ Each file runs alone:
     test_rotation_threads.py one browser's threads across rotations, copies, a restored database
     test_plans.py            how databases carry out each statement: no table is read whole
     test_session_limit.py    MAX_SESSIONS_PER_USER under parallel logins
+    test_database.py         a small pool, REPEATABLE READ, deadlocks with clearing, time zones
     test_faults.py           a PostgreSQL server of its own, stopped and started under load; needs
                              PostgreSQL's server programs (PG_BIN names their folder), runs with a
                              postgres:// DATABASE_URL only

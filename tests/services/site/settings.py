@@ -6,7 +6,7 @@ SITE_SECRET, SITE_FALLBACK: SECRET_KEY and its fallback. SITE_AGE: seconds. SITE
 a header names the schema, see tenants.py. SITE_TZ: "0" switches USE_TZ off. SITE_DATABASE_MORE:
 JSON, more of DATABASES["default"]. SITE_BREAK: see oddities.py. SITE_LOAD: "1" loads the feed in
 wsgi.py. SITE_STOCK: "1" for Django's own middleware, as before this package came. SITE_DBSC: JSON,
-installs contrib.dbsc with these settings.
+installs contrib.dbsc with these settings. SITE_ZONE: TIME_ZONE.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ else:
 SECRET_KEY = os.environ.get("SITE_SECRET", SECRET_KEY)
 SECRET_KEY_FALLBACKS = [key for key in [os.environ.get("SITE_FALLBACK")] if key]
 USE_TZ = os.environ.get("SITE_TZ") != "0"
-TIME_ZONE = "UTC" if USE_TZ else "Europe/Berlin"
+TIME_ZONE = os.environ.get("SITE_ZONE", "UTC" if USE_TZ else "Europe/Berlin")
 SESSION_COOKIE_AGE = int(os.environ.get("SITE_AGE", 14 * 86400))
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"  # as staging servers have it
 LOGIN_URL = "/log_in/"

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 import time_machine
@@ -28,15 +29,17 @@ from django_jwtsession.revocation import (
 )
 from django_jwtsession.revocation.feed import Feed, FeedUnavailable
 from tests.conftest import DAY, ENGINES
+from tests.helpers.watching import Judgements, leave, so_far, stay
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_connection")]
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look each few milliseconds."""
+def judged(monkeypatch: pytest.MonkeyPatch) -> Judgements:
+    """Look each few milliseconds; `await judged()` waits until all have been judged anew."""
     monkeypatch.setattr(live, "_LONGEST_PAUSE", 0.02)
     monkeypatch.setattr(live, "_SHORTEST_PAUSE", 0.01)
+    return Judgements(monkeypatch)
 
 
 @pytest.fixture
@@ -71,23 +74,45 @@ async def ada() -> User:
     return await User.objects.aget(username="ada")
 
 
-async def is_left(session: Any, within: float = 1.0) -> bool:
-    """Tell whether the block of a session that is over is left."""
-    try:
-        async with session.watch():
-            await asyncio.sleep(within)
-    except SessionEnded:
+@pytest.fixture
+def entered(judged: Judgements) -> Callable[[Any], Awaitable[asyncio.Task[bool]]]:
+    """Return a task that stays in the block of a session, once that has been judged there."""
+
+    async def enter(session: Any) -> asyncio.Task[bool]:
+        waiting = asyncio.create_task(stay(session))
+        await judged(waiting.done)
+        assert not waiting.done()
+        return waiting
+
+    return enter
+
+
+@pytest.fixture
+def is_left_after(entered: Any) -> Callable[..., Awaitable[bool]]:
+    """Wait until the block is left that was entered before a change."""
+
+    async def is_left(session: Any, change: Callable[[], Awaitable[Any]]) -> bool:
+        waiting: asyncio.Task[bool] = await entered(session)
+        await change()
+        return await waiting
+
+    return is_left
+
+
+@pytest.fixture
+def goes_on_after(entered: Any, judged: Judgements) -> Callable[..., Awaitable[bool]]:
+    """Tell whether the block that was entered before a change is not left for it."""
+
+    async def goes_on(session: Any, change: Callable[[], Awaitable[Any]]) -> bool:
+        waiting: asyncio.Task[bool] = await entered(session)
+        await change()
+        await judged(waiting.done)
+        if waiting.done():
+            return not await waiting
+        await leave(waiting)
         return True
-    return False
 
-
-async def is_left_after(session: Any, change: Callable[[], Awaitable[Any]]) -> bool:
-    """Tell whether the block is left that was entered before a change."""
-    waiting = asyncio.create_task(is_left(session))
-    await asyncio.sleep(0.05)
-    assert not waiting.done()
-    await change()
-    return await waiting
+    return goes_on
 
 
 async def deactivate() -> None:
@@ -112,16 +137,18 @@ async def end_all() -> None:
 
 @pytest.mark.parametrize("change", [deactivate, change_password, delete_user, end_all])
 async def test_block_is_left_when_the_user_is_let_in_no_more(
-    session: Any, change: Callable[[], Awaitable[Any]]
+    session: Any, change: Callable[[], Awaitable[Any]], is_left_after: Any
 ) -> None:
     assert await is_left_after(session, change)
 
 
-async def test_block_is_left_when_the_session_is_revoked(session: Any) -> None:
+async def test_block_is_left_when_the_session_is_revoked(session: Any, is_left_after: Any) -> None:
     assert await is_left_after(session, lambda: arevoke_session(session.sid))
 
 
-async def test_block_is_left_at_a_logout(session: Any, client: AsyncClient) -> None:
+async def test_block_is_left_at_a_logout(
+    session: Any, client: AsyncClient, is_left_after: Any
+) -> None:
     assert await is_left_after(session, client.alogout)
 
 
@@ -143,23 +170,28 @@ async def test_cookie_that_opens_nothing_enters_no_block(
             pass
 
 
-async def test_block_of_a_session_that_goes_on_is_left_as_it_ends(session: Any) -> None:
-    assert not await is_left(session, within=0.2)
+async def test_block_of_a_session_that_goes_on_is_left_as_it_ends(
+    session: Any, judged: Judgements
+) -> None:
+    async with session.watch():
+        await judged()
 
 
 async def test_visitor_without_a_session_is_not_watched(engine: str) -> None:
-    assert not await is_left(store_class(engine)(), within=0.05)
+    async with store_class(engine)().watch():
+        assert not live._watchers
 
 
-async def test_idle_end_leaves_the_block(session: Any, moved: Any, settings: Any) -> None:
+async def test_idle_end_leaves_the_block(
+    session: Any, moved: Any, settings: Any, is_left_after: Any
+) -> None:
     async def wait() -> None:
         moved(settings.SESSION_COOKIE_AGE + 1)
 
     assert await is_left_after(session, wait)
 
 
-async def test_absolute_end_leaves_the_block(session: Any, moved: Any, settings: Any) -> None:
-
+async def test_absolute_end_leaves_the_block(session: Any, moved: Any, is_left_after: Any) -> None:
     async def wait() -> None:
         moved(91 * DAY)
 
@@ -168,18 +200,20 @@ async def test_absolute_end_leaves_the_block(session: Any, moved: Any, settings:
 
 @pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
 async def test_session_that_others_extend_goes_on(
-    session: Any, client: AsyncClient, moved: Any, engine: str
+    session: Any, client: AsyncClient, moved: Any, engine: str, goes_on_after: Any
 ) -> None:
     async def extend() -> None:
         moved(6 * DAY)
         assert await store_class(engine)(client.cookies["sessionid"].value).arefresh()
         moved(3 * DAY)  # past the end that was known at first
 
-    assert not await is_left_after(session, extend)
+    assert await goes_on_after(session, extend)
 
 
 @pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
-async def test_row_deleted_by_sql_is_found_within_thirty_seconds(session: Any, moved: Any) -> None:
+async def test_row_deleted_by_sql_is_found_within_thirty_seconds(
+    session: Any, moved: Any, is_left_after: Any
+) -> None:
     async def delete() -> None:
         await Session.objects.all().adelete()
         moved(live.LOOK_EVERY + 1)
@@ -187,11 +221,13 @@ async def test_row_deleted_by_sql_is_found_within_thirty_seconds(session: Any, m
     assert await is_left_after(session, delete)
 
 
-async def test_user_changed_by_sql_is_found_within_thirty_seconds(session: Any, moved: Any) -> None:
+async def test_user_changed_by_sql_is_found_within_thirty_seconds(
+    session: Any, moved: Any, judged: Judgements, is_left_after: Any
+) -> None:
     async def deactivate_quietly() -> None:
         await User.objects.aupdate(is_active=False)
         moved(live.LOOK_EVERY)
-        await asyncio.sleep(0.3)
+        await judged()
         moved(1)  # it is looked at twice
 
     assert await is_left_after(session, deactivate_quietly)
@@ -203,34 +239,41 @@ def request_with(session: Any) -> Any:
     return request
 
 
-async def test_later_epoch_is_no_end(session: Any, client: AsyncClient, engine: str) -> None:
+async def test_later_epoch_is_no_end(
+    session: Any, client: AsyncClient, engine: str, judged: Judgements, goes_on_after: Any
+) -> None:
     async def prove() -> None:
         other = store_class(engine)(client.cookies["sessionid"].value)
         await other.aprove()
         await other.asave()
-        await asyncio.sleep(0.1)
+        await judged()
         assert await session.ais_over()  # which asks for its own epoch
 
-    assert not await is_left_after(session, prove)
+    assert await goes_on_after(session, prove)
 
 
 async def test_own_new_password_is_no_end_and_the_next_one_by_staff_is(
-    session: Any, client: AsyncClient, engine: str, moved: Any
+    session: Any,
+    client: AsyncClient,
+    engine: str,
+    moved: Any,
+    judged: Judgements,
+    entered: Any,
 ) -> None:
     async def change_own() -> None:
         request = request_with(store_class(engine)(client.cookies["sessionid"].value))
         request.user = user = await ada()
+        request.auser = AsyncMock(return_value=user)
         await sync_to_async(user.set_password)("another")
         await User.objects.filter(pk=user.pk).aupdate(password=user.password)
         await aupdate_session_auth_hash(request, user)
         await request.session.asave()
-        await asyncio.sleep(0.1)
+        await judged()
         moved(live.LOOK_EVERY + 1)
 
-    waiting = asyncio.create_task(is_left(session, within=2))
-    await asyncio.sleep(0.05)
+    waiting = await entered(session)
     await change_own()
-    await asyncio.sleep(0.2)
+    await judged(waiting.done)
     assert not waiting.done()
     await change_password()
     assert await waiting
@@ -238,16 +281,18 @@ async def test_own_new_password_is_no_end_and_the_next_one_by_staff_is(
 
 @pytest.mark.parametrize("engine", ["hybrid"], indirect=True)
 async def test_view_that_is_half_way_through_a_new_password_ends_nothing(
-    session: Any, monkeypatch: pytest.MonkeyPatch
+    session: Any, monkeypatch: pytest.MonkeyPatch, judged: Judgements
 ) -> None:
-    monkeypatch.setattr(live, "_DOUBT", 0.01)
+    monkeypatch.setattr(live, "_DOUBT", 0.0)
     answers = iter([False, True])
     monkeypatch.setattr(live, "not_let_in", lambda all_: [] if next(answers, True) else list(all_))
-    assert not await is_left(session, within=0.3)
+    async with session.watch():
+        await judged()
+    assert next(answers, None) is None  # it was looked at twice
 
 
 async def test_other_user_who_logs_in_ends_it(
-    session: Any, client: AsyncClient, engine: str, django_user_model: Any
+    session: Any, client: AsyncClient, engine: str, django_user_model: Any, is_left_after: Any
 ) -> None:
     async def log_in_as_bob() -> None:
         bob = await sync_to_async(django_user_model.objects.create_user)("bob")
@@ -258,7 +303,7 @@ async def test_other_user_who_logs_in_ends_it(
 
 
 async def test_login_does_not_end_what_an_anonymous_visitor_has_opened(
-    engine: str, django_user_model: Any
+    engine: str, django_user_model: Any, goes_on_after: Any
 ) -> None:
     request = request_with(store_class(engine)())
     await request.session.aset("cart", 1)
@@ -272,18 +317,17 @@ async def test_login_does_not_end_what_an_anonymous_visitor_has_opened(
         await alogin(later, user, "django.contrib.auth.backends.ModelBackend")
         await later.session.asave()
 
-    assert not await is_left_after(visitor, log_in)
+    assert await goes_on_after(visitor, log_in)
 
 
-async def test_cancellation_by_others_stays_one(session: Any) -> None:
-    waiting = asyncio.create_task(is_left(session))
-    await asyncio.sleep(0.05)
+async def test_cancellation_by_others_stays_one(session: Any, entered: Any) -> None:
+    waiting = await entered(session)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
 
 
-async def test_stream_ends_with_what_it_says_itself(session: Any) -> None:
+async def test_stream_ends_with_what_it_says_itself(session: Any, judged: Judgements) -> None:
     async def stream() -> Any:
         try:
             async with session.watch():
@@ -297,15 +341,15 @@ async def test_stream_ends_with_what_it_says_itself(session: Any) -> None:
         return [chunk async for chunk in stream()]
 
     reading = asyncio.create_task(read())
-    await asyncio.sleep(0.05)
+    await judged()
     await arevoke_session(session.sid)
     assert (await reading)[-1] == "over"
 
 
 async def test_nothing_runs_once_nobody_watches(session: Any) -> None:
-    assert not await is_left(session, within=0.05)
-    await asyncio.sleep(0.1)
-    assert not live._watchers
+    async with session.watch():
+        assert live._watchers
+    await so_far(lambda: not live._watchers)
 
 
 # --- one question for all ------------------------------------------------------------------------
@@ -341,25 +385,35 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_hundred_watched_cost_what_one_costs(
-    session: Any, client: AsyncClient, engine: str, questions: list[str], moved: Any
+    session: Any,
+    client: AsyncClient,
+    engine: str,
+    questions: list[str],
+    moved: Any,
+    judged: Judgements,
 ) -> None:
     stores = [store_class(engine)(client.cookies["sessionid"].value) for _ in range(100)]
     for store in stores:
         await store.aget("")
-    waiting = [asyncio.create_task(is_left(store, within=0.3)) for store in stores]
-    await asyncio.gather(*waiting)
+    waiting = [asyncio.create_task(stay(store)) for store in stores]
+    await judged()
     # The first look at rows and users; the next comes in 30 s.
-    assert len(questions) <= 4, questions
+    assert 1 <= len(questions) <= 2, questions
     questions.clear()
-    waiting = [asyncio.create_task(is_left(store, within=0.3)) for store in stores]
-    await asyncio.sleep(0.1)
     moved(live.LOOK_EVERY)
-    await asyncio.gather(*waiting)
-    assert len(questions) <= 4, questions
+    await judged()
+    assert 1 <= len(questions) <= 2, questions
+    for each in waiting:
+        await leave(each)
 
 
 async def test_feed_is_asked_once_for_all(
-    session: Any, client: AsyncClient, engine: str, served: None, monkeypatch: pytest.MonkeyPatch
+    session: Any,
+    client: AsyncClient,
+    engine: str,
+    served: None,
+    judged: Judgements,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[Feed] = []
     ask = Feed._ask_once
@@ -370,19 +424,25 @@ async def test_feed_is_asked_once_for_all(
 
     monkeypatch.setattr(Feed, "_ask_once", note)
     stores = [store_class(engine)(client.cookies["sessionid"].value) for _ in range(100)]
-    await asyncio.gather(*(asyncio.create_task(is_left(store, within=1.2)) for store in stores))
-    assert len(asked) <= 6, len(asked)  # loading asks once or twice
+    waiting = [asyncio.create_task(stay(store)) for store in stores]
+    await judged()
+    asked.clear()  # loading asks once or twice
+    get_feed()._next_ask = 0.0
+    await so_far(lambda: bool(asked))
+    await judged()
+    assert len(asked) <= 3, len(asked)
+    for each in waiting:
+        await leave(each)
 
 
 async def test_database_out_of_reach_ends_them_only_once_nobody_can_tell(
-    session: Any, served: None, monkeypatch: pytest.MonkeyPatch
+    session: Any, served: None, entered: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(feed: Feed) -> None:
         raise FeedUnavailable("out of reach")
 
-    async def lose() -> None:
-        monkeypatch.setattr(live, "_refresh", fail)
-        get_feed()._next_ask = 0.0
-
+    waiting = await entered(session)
+    monkeypatch.setattr(live, "_refresh", fail)
+    get_feed()._next_ask = 0.0
     with pytest.raises(DatabaseError):
-        await is_left_after(session, lose)
+        await waiting

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -25,6 +24,7 @@ from django_jwtsession.contrib.channels import (
 from django_jwtsession.models import SessionEvent
 from django_jwtsession.revocation import arevoke_session
 from tests.conftest import DAY, ENGINES
+from tests.helpers.watching import LONG, Judgements, so_far
 
 channels_auth: Any = pytest.importorskip("channels.auth")
 consumers: Any = pytest.importorskip("channels.generic.websocket")
@@ -37,10 +37,11 @@ MOVED_ON = 6 * DAY  # more than half of the idle time of the tests' settings
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look each few milliseconds."""
+def judged(monkeypatch: pytest.MonkeyPatch) -> Judgements:
+    """Look each few milliseconds; `await judged()` waits until all have been judged anew."""
     monkeypatch.setattr(live, "_LONGEST_PAUSE", 0.02)
     monkeypatch.setattr(live, "_SHORTEST_PAUSE", 0.01)
+    return Judgements(monkeypatch)
 
 
 @pytest.fixture
@@ -135,13 +136,13 @@ class Handshake:
 
     async def ask(self, **content: Any) -> Any:
         await self.socket.send_json_to(content)
-        return await self.socket.receive_json_from(2)
+        return await self.socket.receive_json_from(LONG)
 
 
 async def opened(app: Any, client: Any = None) -> Handshake:
     socket = communicator(app, client)
     await socket.send_input({"type": "websocket.connect"})
-    accepted = await socket.receive_output(2)
+    accepted = await socket.receive_output(LONG)
     assert accepted["type"] == "websocket.accept"
     return Handshake(socket, accepted)
 
@@ -178,7 +179,7 @@ async def test_handshake_that_says_it_is_passive_extends_nothing(
     socket = communicator(application(), client)
     socket.scope["headers"].append((b"x-session-passive", b"1"))
     await socket.send_input({"type": "websocket.connect"})
-    shake = Handshake(socket, await socket.receive_output(2))
+    shake = Handshake(socket, await socket.receive_output(LONG))
     await socket.disconnect()
     cookie = shake.cookies.get("sessionid") or client.cookies["sessionid"]
     moved(2 * DAY)
@@ -227,9 +228,9 @@ async def test_login_in_a_consumer_is_a_login(client: AsyncClient) -> None:
 
 
 async def close_code(shake: Handshake) -> int:
-    message = await shake.socket.receive_output(2)
+    message = await shake.socket.receive_output(LONG)
     assert message["type"] == "websocket.close"
-    await shake.socket.wait(2)
+    await shake.socket.wait(LONG)
     code: int = message["code"]
     return code
 
@@ -262,14 +263,15 @@ async def test_mixin_closes_a_consumer_under_the_session_middleware_of_channels(
 
 
 async def test_socket_of_an_epoch_that_has_passed_stays_open(
-    client: AsyncClient, engine: str
+    client: AsyncClient, engine: str, judged: Judgements
 ) -> None:
     shake = await opened(application(), client)
     await shake.ask()
     other = import_module(ENGINES[engine]).SessionStore(client.cookies["sessionid"].value)
     await other.aprove()
     await other.asave()
-    assert await shake.socket.receive_nothing(0.3)
+    await judged()
+    assert await shake.socket.receive_nothing()
     assert (await shake.ask())["user"] == "ada"
     await shake.socket.disconnect()
 
@@ -283,9 +285,9 @@ async def test_socket_whose_session_ends_before_it_is_watched_is_opened_and_clos
     socket = communicator(SessionEndMiddleware(Echo.as_asgi()))
     socket.scope["session"] = store
     await socket.send_input({"type": "websocket.connect"})
-    assert (await socket.receive_output(2))["type"] == "websocket.accept"
-    assert (await socket.receive_output(2))["code"] == SESSION_ENDED
-    await socket.wait(2)
+    assert (await socket.receive_output(LONG))["type"] == "websocket.accept"
+    assert (await socket.receive_output(LONG))["code"] == SESSION_ENDED
+    await socket.wait(LONG)
 
 
 async def test_cookie_that_opens_nothing_is_a_visitor_as_over_http(client: AsyncClient) -> None:
@@ -313,5 +315,4 @@ async def test_watcher_is_gone_when_all_sockets_are(client: AsyncClient) -> None
     await shake.ask()
     assert live._watchers
     await shake.socket.disconnect()
-    await asyncio.sleep(0.2)
-    assert not live._watchers
+    await so_far(lambda: not live._watchers)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from django.contrib.sessions.backends.base import UpdateError
 from django.db import models, router
 from django.utils import timezone
 
@@ -66,4 +68,26 @@ class WriteDatabaseManager(_Manager):
 
 RevocationManager = WriteDatabaseManager.from_queryset(RevocationQuerySet, "RevocationManager")
 EventManager = WriteDatabaseManager
-SessionManager = WriteDatabaseManager.from_queryset(SessionQuerySet, "SessionManager")
+
+
+class SessionManager(WriteDatabaseManager.from_queryset(SessionQuerySet)):  # type: ignore[misc]
+    """What code written for the manager of Django's sessions finds."""
+
+    def save(self, session_key: str, session_dict: dict[str, Any], expire_date: datetime) -> Any:
+        """Replace what the session of a key holds, and its end; without data, delete the session.
+
+        Returns the row. Raises UpdateError if the key opens no session, as a row alone would not.
+        """
+        store = self.model.get_session_store_class()(session_key)
+        row = self.filter(session_key=session_key).first()
+        if row is None:
+            raise UpdateError
+        if not session_dict:
+            store.delete()
+            return row
+        store.clear()
+        store.update(session_dict)
+        store.save()
+        self.filter(pk=row.pk).update(expires_at=expire_date)
+        row.refresh_from_db()
+        return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
@@ -124,6 +125,11 @@ class AbstractSession(DeviceColumns):
     def get_decoded(self) -> dict[str, Any]:
         """Return the session data, {} where it cannot be read; as Django's."""
         return self.get_session_store_class()().decode_row(self)
+
+    @property
+    def expire_date(self) -> datetime:
+        """The end, under the name that it has in Django's table."""
+        return self.expires_at
 
     @property
     def session_key(self) -> str | None:

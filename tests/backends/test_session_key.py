@@ -6,12 +6,15 @@ What stores or builds keys (carts, Channels, the test client, axes, CAS) works a
 from __future__ import annotations
 
 import base64
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.base import UpdateError
 from django.test import Client
+from django.utils import timezone
 
 from django_jwtsession.models import Session, SessionEvent
 
@@ -203,6 +206,26 @@ def test_delete_with_a_key_ends_that_session_alone(store: Any) -> None:
     first.delete(second.session_key)
     assert opened(store, first.session_key) == {"x": 1}
     assert opened(store, second.session_key) == {}
+
+
+def test_manager_saves_under_a_key_as_django_s_does(store: Any) -> None:
+    session = saved(store, basket="book")
+    end = timezone.now() + timedelta(hours=1)
+    row = Session.objects.save(session.session_key, {"basket": "lamp"}, end)
+    assert row.sid == session.sid
+    assert row.expire_date == row.expires_at == end
+    assert opened(store, session.session_key) == {"basket": "lamp"}
+    Session.objects.save(session.session_key, {}, end)
+    assert not Session.objects.exists()
+
+
+def test_manager_saves_nothing_under_a_key_that_opens_nothing(store: Any) -> None:
+    key = saved(store, basket="book").session_key
+    with pytest.raises(UpdateError):
+        Session.objects.save(
+            f"{key[:-1]}{'A' if key[-1] != 'A' else 'B'}", {"x": 1}, timezone.now()
+        )
+    assert opened(store, key) == {"basket": "book"}
 
 
 def test_store_of_a_sid_opens_the_session_for_server_code(visitor: Visitor, store: Any) -> None:

@@ -24,7 +24,7 @@ from ..helpers.visitor import MODES, Visitor
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 DB = "django.contrib.sessions.backends.db"
 SIGNED = "django.contrib.sessions.backends.signed_cookies"
-USERS = "tests.moving.old.db"
+USERS = "user_sessions.backends.db"
 OLD = [
     DB,
     "django.contrib.sessions.backends.cached_db",
@@ -34,28 +34,18 @@ OLD = [
     "qsessions.backends.db",
     "qsessions.backends.cached_db",
 ]
-# The apps of each engine's table, by the first word of its path.
-_APPS = ["django.contrib.sessions", "tests.moving.old.apps.OldConfig"]
-_HAS_QSESSIONS = find_spec("qsessions") is not None
-
-
-def needs_qsessions() -> None:
-    if not _HAS_QSESSIONS:
-        if os.environ.get("CI"):
-            pytest.fail("django-qsessions is missing")
-        pytest.skip("pip install django-qsessions")
+# Packages with engines, by the name of their app, which is in INSTALLED_APPS where they are here.
+_PACKAGES = {"user_sessions": "django-user-sessions", "qsessions": "django-qsessions"}
+_HERE = [name for name in _PACKAGES if find_spec(name) is not None]
 
 
 @pytest.fixture(scope="session")
 def old_tables(django_db_setup: None, django_db_blocker: Any) -> Iterator[list[str]]:
     """The apps of other engines, with their tables."""
-    installed = [*_APPS, *(["qsessions"] if _HAS_QSESSIONS else [])]
+    installed = ["django.contrib.sessions", *_HERE]
     everything = [*django_settings.INSTALLED_APPS, *installed]
     with django_db_blocker.unblock(), override_settings(INSTALLED_APPS=everything):
-        models = [
-            apps.get_model(label, "Session")
-            for label in ["sessions", "user_sessions", *(["qsessions"] * _HAS_QSESSIONS)]
-        ]
+        models = [apps.get_model(label, "Session") for label in ("sessions", *_HERE)]
         with connection.schema_editor() as editor:
             for model in models:
                 editor.create_model(model)
@@ -122,19 +112,19 @@ def login_data(user: Any) -> dict[str, Any]:
 
 
 def old_of(path: str) -> Old:
-    if path.startswith("qsessions"):
-        needs_qsessions()
+    """Return the engine of before with this path; skip where its package is not installed."""
+    name = path.partition(".")[0]
+    if name in _PACKAGES and name not in _HERE:
+        if os.environ.get("CI"):
+            pytest.fail(f"{_PACKAGES[name]} is missing")
+        pytest.skip(f"pip install {_PACKAGES[name]}")
     return Old(path)
 
 
 def old_rows() -> int:
     """Return how many rows the tables of the engines of before have."""
-    labels = [label for label in ("sessions", "user_sessions", "qsessions") if _has(label)]
+    labels = ("sessions", *_HERE)
     return sum(apps.get_model(label, "Session").objects.count() for label in labels)
-
-
-def _has(label: str) -> bool:
-    return any(config.label == label for config in apps.get_app_configs())
 
 
 @pytest.fixture(params=OLD, ids=lambda path: path.replace("django.contrib.sessions.backends.", ""))

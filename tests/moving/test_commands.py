@@ -15,7 +15,7 @@ from django_jwtsession.moving import bulk
 
 from ..conftest import DAY
 from ..helpers.visitor import Visitor
-from .conftest import DB, SIGNED, USERS, Old, login_data, old_rows
+from .conftest import DB, SIGNED, USERS, Old, login_data, old_of, old_rows
 
 
 def run(*arguments: str) -> str:
@@ -38,7 +38,7 @@ def rows(request: pytest.FixtureRequest, settings: Any) -> None:
 def test_rows_move_in_and_browsers_find_them(
     rows: None, moving_in: Any, ada: User, clock: Any, path: str
 ) -> None:
-    old = Old(path)
+    old = old_of(path)
     keys = [old.login(ada, number=number) for number in range(3)]
     clock.shift(DAY)
     moving_in(old)
@@ -56,9 +56,9 @@ def test_rows_move_in_and_browsers_find_them(
 def test_rows_keep_end_device_and_when_they_were_seen(
     rows: None, moving_in: Any, ada: User, clock: Any, settings: Any
 ) -> None:
-    Old(USERS).new(login_data(ada), user_agent="curl/8.0", ip="192.0.2.7")
+    old_of(USERS).new(login_data(ada), user_agent="curl/8.0", ip="192.0.2.7")
     clock.shift(DAY)
-    moving_in(Old(USERS))
+    moving_in(old_of(USERS))
     run("migrate")
     row = Session.objects.get()
     assert (row.user_agent, row.ip_address) == ("curl/8.0", "192.0.2.7")
@@ -143,7 +143,7 @@ def test_command_without_setting_or_with_a_share_says_what_to_write(
 def test_rows_move_out_and_browsers_find_them(
     rows: None, moving_in: Any, ada: User, path: str, clock: Any
 ) -> None:
-    old = Old(path)
+    old = old_of(path)
     moving_in(None)
     browsers = [Visitor() for _ in range(3)]
     for number, browser in enumerate(browsers):

@@ -259,7 +259,7 @@ def test_policy_is_asked_as_at_a_login(
 
 
 def test_list_of_engines_is_asked_in_turn(engine: str, moving_in: Any, ada: User) -> None:
-    one, other = Old(USERS), Old(DB)
+    one, other = old_of(USERS), Old(DB)
     keys = one.login(ada), other.login(ada)
     moving_in(None, MIGRATE_FROM=[one.path, other.path, SIGNED])
     assert [Visitor(cookie=key).who() for key in keys] == ["ada", "ada"]

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django_jwtsession.models import MovedSession, Session
 
 from ..helpers.visitor import Visitor
-from .conftest import DB, SIGNED, Old
+from .conftest import DB, SIGNED, Old, old_of
 
 
 def test_nobody_moves_with_a_share_of_nothing(
@@ -61,7 +61,7 @@ def test_share_is_stable_and_about_right(db_engine: None, moving_in: Any) -> Non
 def test_server_with_a_smaller_share_knows_who_has_moved(
     engine: str, moving_in: Any, ada: User, path: str
 ) -> None:
-    old = Old(path)
+    old = old_of(path)
     key = old.login(ada)
     browser = Visitor(cookie=key)
     moving_in(old)

@@ -1,7 +1,7 @@
 """A site under load that is moved by a restart, and moved back: who is signed out, what fails.
 
-``python -m tests.services.moving ENGINE [SESSIONS]`` prints the figures of docs/moving.md, on the
-database that DATABASE_URL names, or a SQLite file.
+``python -m tests.services.moving ENGINE [SESSIONS [DEPLOY ..]]`` prints the figures of
+docs/moving.md, on the database that DATABASE_URL names, or a SQLite file; all deploys by default.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from django_jwtsession.moving.ours import is_ours
+
 from . import servers
 from .client import Answer, Jar, fetch
-from .servers import ROOT, Database, Site
+from .servers import ROOT, Database, Server
 
 CLIENTS = 20
+Deployed = tuple[str, dict[str, Any]]  # a server's engine, and its JWTSESSION
 
 
 class Browser(Jar):
@@ -57,11 +61,12 @@ def make_sessions(
 class Load:
     """20 clients, two and two with one browser at a time: its requests are parallel, on any server.
 
-    `found` counts what was answered: "fine", "signed out", or what failed.
+    `found` counts what was answered: "fine", "signed out", or what failed; `ours` the browsers that
+    have a cookie of ours at the end.
     """
 
-    def __init__(self, site: Site, browsers: list[Browser], rounds: int = 2) -> None:
-        self._site = site
+    def __init__(self, servers: list[Server], browsers: list[Browser], rounds: int = 2) -> None:
+        self._servers = servers
         self.found: Counter[str] = Counter()
         self.seconds: list[float] = []
         pairs = CLIENTS // 2
@@ -74,6 +79,7 @@ class Load:
             ]
             for each in running:
                 each.result()
+        self.ours = sum(is_ours(browser.cookie) for browser in browsers)
 
     def _client(
         self, number: int, browsers: list[Browser], rounds: int, gate: threading.Barrier
@@ -82,7 +88,7 @@ class Load:
         gate.wait(60)
         for _ in range(rounds):
             for browser in browsers:
-                server = chance.choice(self._site.servers)
+                server = chance.choice(self._servers)
                 began = time.monotonic()
                 try:
                     answer = _visit(server.port, browser, chance.random() < 0.2)
@@ -115,50 +121,71 @@ def _judged(answer: Answer, browser: Browser) -> str:
     return "fine" if answer.json["data"].get("number") == browser.number else "data lost"
 
 
+def phases(old: str, ours: str, share: float = 0.05) -> dict[str, list[Deployed]]:
+    """Return the engine and JWTSESSION of both servers, as a site deploys them one after the other.
+
+    Arguments: `share` of the browsers, that move first.
+    """
+    before: Deployed = (old, {})
+    moved = {"MIGRATE_FROM": old}
+    return {
+        "before": [before, before],
+        "rolling": [before, (ours, moved | {"MIGRATE_SHARE": 0})],
+        "canary": [(ours, moved | {"MIGRATE_SHARE": share})] * 2,
+        "moved": [(ours, moved)] * 2,
+        "moved back": [(ours, moved | {"MIGRATE_TO": old})] * 2,
+        "after": [before, before],
+    }
+
+
 def move_and_back(
     database: Database,
     folder: Path,
-    old: str,
-    ours: str,
+    deploys: dict[str, list[Deployed]],
     browsers: list[Browser],
-    only: tuple[str, ...] = (),
     rounds: int = 2,
 ) -> Iterator[tuple[str, Load]]:
-    """Serve the browsers by the old engine, move them by a restart, and move them back.
-
-    Arguments: `only` the phases of these names, all by default. Yields each with its load.
-    """
-    back = {"MIGRATE_FROM": old, "MIGRATE_TO": old}
-    phases: dict[str, tuple[str, dict[str, Any]]] = {
-        "before": (old, {}),
-        "moved": (ours, {"MIGRATE_FROM": old}),
-        "moved back": (ours, back),
-        "after": (old, {}),
-    }
-    for name, (engine, jwtsession) in phases.items():
-        if only and name not in only:
-            continue
-        stock = "0" if jwtsession else "1"
-        with servers.serve(database, folder, engine, jwtsession, SITE_STOCK=stock) as site:
-            load = Load(site, browsers, rounds)
+    """Serve the browsers by two servers after each deploy. Yields its name, and its load."""
+    for name, deploy in deploys.items():
+        with ExitStack() as stack:
+            sites = [
+                stack.enter_context(
+                    servers.serve(
+                        database,
+                        folder / str(number),
+                        engine,
+                        jwtsession,
+                        kinds=("gthread",),
+                        SITE_STOCK="0" if jwtsession else "1",
+                    )
+                )
+                for number, (engine, jwtsession) in enumerate(deploy)
+            ]
+            load = Load([site.servers[0] for site in sites], browsers, rounds)
             if load.bad:
-                print(name, load.bad, site.errors(), file=sys.stderr)
+                print(name, load.bad, *(site.errors() for site in sites), file=sys.stderr)
         yield name, load
 
 
 def main() -> None:
     old = sys.argv[1]
     number = int(sys.argv[2]) if len(sys.argv) > 2 else 10_000
-    ours, only = "django_jwtsession.backends.hybrid", ("moved", "moved back")
+    deploys = phases(old, "django_jwtsession.backends.hybrid")
+    deploys = {name: deploys[name] for name in sys.argv[3:] or deploys}
     with tempfile.TemporaryDirectory() as path:
         folder = Path(path)
         with servers.database(os.environ.get("DATABASE_URL", ""), folder) as database:
             browsers = make_sessions(database, old, folder, number)
-            for name, load in move_and_back(database, folder, old, ours, browsers, only, rounds=1):
-                times = sorted(load.seconds)
-                middle, most = times[len(times) // 2], times[int(len(times) * 0.99)]
-                found = f"{middle * 1e3:.1f} ms, 99 %: {most * 1e3:.1f} ms"
-                print(f"{name}: {dict(load.found)}; {found}", flush=True)
+            base = 0.0
+            print(f"{len(browsers)} sessions, {database.scheme}", flush=True)
+            for name, load in move_and_back(database, folder, deploys, browsers, rounds=1):
+                middle, most = (sorted(load.seconds)[int(number * 2 * at)] for at in (0.5, 0.99))
+                base = base or middle
+                print(
+                    f"{name}: {dict(load.found)}, {load.ours} cookies of ours;"
+                    f" {middle / base:.2f} of the first time, 99 %: {most / base:.2f}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

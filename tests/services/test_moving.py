@@ -11,15 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ENGINES
+from tests.moving.conftest import DB, SIGNED, USERS, old_of
 
 from . import servers
 from .client import Jar
 from .core import number_of
-from .moving import make_sessions, move_and_back
+from .moving import make_sessions, move_and_back, phases
 
-DB = "django.contrib.sessions.backends.db"
-SIGNED = "django.contrib.sessions.backends.signed_cookies"
-USERS = "tests.moving.old.db"
 TABLES = {DB: "django_session", USERS: "user_sessions_session"}
 OURS = [ENGINES["hybrid"]]  # tests/moving has them all, in one process
 NUMBER = 40
@@ -30,10 +28,17 @@ NUMBER = 40
 def test_site_is_moved_and_moved_back_and_nobody_is_signed_out(
     site_database: servers.Database, tmp_path: Path, old: str, ours: str
 ) -> None:
+    old_of(old)
     browsers = make_sessions(site_database, old, tmp_path, NUMBER, users=7)
-    for name, load in move_and_back(site_database, tmp_path, old, ours, browsers):
+    deploys, moved = phases(old, ours, 0.5), {}
+    del deploys["before"]
+    for name, load in move_and_back(site_database, tmp_path, deploys, browsers):
         assert load.bad == {}, name
         assert load.found["fine"] == NUMBER * 4
+        moved[name] = load.ours
+    assert (moved["rolling"], moved["moved"], moved["after"]) == (0, NUMBER, 0)
+    assert moved["canary"] < NUMBER or old == SIGNED
+    assert moved["canary"] > 0 or old == SIGNED  # whose 7 users may fall on one side
     assert len({browser.cookie for browser in browsers}) == NUMBER
     if old in TABLES:
         [(count,)] = site_database.sql(f"SELECT count(*) FROM {TABLES[old]}")
@@ -46,6 +51,7 @@ def test_site_is_moved_and_moved_back_and_nobody_is_signed_out(
 def test_first_requests_at_once_make_one_session(
     site_database: servers.Database, tmp_path: Path, old: str, ours: str
 ) -> None:
+    old_of(old)
     browsers = make_sessions(site_database, old, tmp_path, 6, users=6)
     with servers.serve(site_database, tmp_path, ours, {"MIGRATE_FROM": old}) as site:
         for browser in browsers:

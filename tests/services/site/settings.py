@@ -5,14 +5,15 @@ SITE_GATES: a folder, see views.wait_at(). SITE_CLOCK, SITE_SETTLE: see oddities
 SITE_SECRET, SITE_FALLBACK: SECRET_KEY and its fallback. SITE_AGE: seconds. SITE_TENANTS: "1" where
 a header names the schema, see tenants.py. SITE_TZ: "0" switches USE_TZ off. SITE_DATABASE_MORE:
 JSON, more of DATABASES["default"]. SITE_BREAK: see oddities.py. SITE_LOAD: "1" loads the feed in
-wsgi.py. SITE_STOCK: "1" for Django's own middleware, as before this package came. SITE_DBSC: JSON,
-installs contrib.dbsc with these settings. SITE_ZONE: TIME_ZONE.
+wsgi.py. SITE_STOCK: "1" for the engine's own middleware, as before this package came. SITE_DBSC:
+JSON, installs contrib.dbsc with these settings. SITE_ZONE: TIME_ZONE.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 
 from tests.settings import (  # noqa: F401
     ALLOWED_HOSTS,
@@ -58,15 +59,17 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
-    "tests.moving.old.apps.OldConfig",
+    *(["user_sessions"] if find_spec("user_sessions") else []),
 ]
 MIDDLEWARE = [
     "django_jwtsession.middleware.SessionMiddleware",
     "django_jwtsession.middleware.AuthenticationMiddleware",
 ]
 if os.environ.get("SITE_STOCK") == "1":
+    _has_its_own = os.environ["SITE_ENGINE"].startswith("user_sessions.")
+    _app = "user_sessions" if _has_its_own else "django.contrib.sessions"
     MIDDLEWARE = [
-        "django.contrib.sessions.middleware.SessionMiddleware",
+        f"{_app}.middleware.SessionMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
     ]
 if os.environ.get("SITE_TENANTS") == "1":

@@ -102,10 +102,11 @@ def _migrate_rows(source: Rows, say: Say, dry_run: bool) -> Tally:
 
 def _move(source: Rows, keys: list[str], store: Any) -> Tally:
     """Move the rows of these keys, in one transaction."""
-    tally, made, noted, gone = Tally(), [], [], []
+    tally, made, noted = Tally(), [], []
     with source.transaction():
         batch = _locked(source, keys)
-        for row, old in _readable(source, batch, tally):
+        gone, rest = _parted(batch, tally)
+        for row, old in _readable(source, rest, tally):
             session = store()
             digest = notes.digest_of("in", row.session_key)
             try:
@@ -133,6 +134,18 @@ def _locked(source: Rows, keys: list[str]) -> list[Any]:
         return list(rows.select_for_update())
     rows.update(expire_date=F("expire_date"))  # SQLite: a write takes the lock on the database
     return list(rows)
+
+
+def _parted(batch: list[Any], tally: Tally) -> tuple[list[str], list[Any]]:
+    """Return the keys of rows whose session has moved before, which are counted, and the others.
+
+    Some engines store a row anew that was deleted while a slow request had its session.
+    """
+    keys, rows = [], {notes.digest_of("in", row.session_key): row for row in batch}
+    for digest in moved_model().objects.filter(pk__in=rows).values_list("pk", flat=True):
+        keys.append(rows.pop(digest).session_key)
+        tally.stay["has moved before"] += 1
+    return keys, list(rows.values())
 
 
 def _readable(source: Rows, batch: list[Any], tally: Tally) -> Iterator[tuple[Any, Incoming]]:
@@ -180,7 +193,7 @@ def _known_users(names: set[str | None]) -> set[str]:
 def _count(source: Rows, batch: list[Any], store: Any) -> Tally:
     """Count what of a batch can move; nothing is written."""
     tally = Tally(total=len(batch))
-    for _, old in _readable(source, batch, tally):
+    for _, old in _readable(source, _parted(batch, tally)[1], tally):
         session = store()
         try:
             if hasattr(session, "row_of_old"):

@@ -109,6 +109,26 @@ def test_command_can_be_stopped_and_goes_on(
     assert [Visitor(cookie=key).who() for key in keys] == ["ada"] * 5
 
 
+def test_row_that_came_back_after_its_session_has_moved_is_only_deleted(
+    rows: None, moving_in: Any, ada: User
+) -> None:
+    """django-user-sessions stores a row anew if it is gone when a slow request saves."""
+    old = old_of(USERS)
+    keys = [old.login(ada, number=number) for number in range(3)]
+    slow = old.store(session_key=keys[0])
+    slow["number"] = 9
+    moving_in(old)
+    browser = Visitor(cookie=keys[0])
+    assert browser.data() == {"number": 0}
+    slow.save()
+    why = "1 cannot\n  1: it has moved before"
+    assert f"3 sessions, 2 can move, {why}" in run("migrate", "--dry-run")
+    assert f"3 sessions, 2 moved, {why}" in run("migrate")
+    assert old_rows() == 0
+    assert Session.objects.count() == 3
+    assert browser.data() == {"number": 0}
+
+
 def test_engines_without_rows_move_with_the_browsers(
     engine: str, moving_in: Any, ada: User
 ) -> None:

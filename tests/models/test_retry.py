@@ -44,30 +44,49 @@ class Statement:
 
 @pytest.fixture
 def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Rests that take no time but move the clock."""
     found: list[float] = []
     monkeypatch.setattr(retry.time, "sleep", found.append)
+    monkeypatch.setattr(retry.time, "monotonic", lambda: sum(found))
     return found
 
 
 @pytest.mark.parametrize("conflict", CONFLICTS, ids=str)
 @pytest.mark.django_db(transaction=True)
-def test_conflict_is_tried_again_after_growing_rests(
+def test_conflict_is_tried_again_after_short_rests_that_do_not_grow(
     conflict: Exception, rests: list[float]
 ) -> None:
-    statement = Statement(4, conflict)
+    """Who has lost twenty times has the same chance as a newcomer."""
+    statement = Statement(20, conflict)
     assert run_again(DEFAULT_DB_ALIAS, statement) == "done"
-    assert len(rests) == 4
-    for number, rest in enumerate(rests):
-        assert 0.2 * 0.02 * 2**number <= rest <= 0.02 * 2**number
+    assert len(rests) == 20
+    assert all(0.008 <= rest <= 0.04 for rest in rests)
+    assert len(set(rests)) > 10  # those who have met do not meet again
 
 
 @pytest.mark.django_db(transaction=True)
 def test_tries_have_an_end(rests: list[float]) -> None:
-    statement = Statement(99, CONFLICTS[0])
-    with pytest.raises(OperationalError):
+    statement = Statement(9999, CONFLICTS[0])
+    with pytest.raises(OperationalError) as raised:
         run_again(DEFAULT_DB_ALIAS, statement)
-    assert statement.tries == 15
-    assert sum(rests) < 7
+    assert 10 < sum(rests) < 10.1
+    [note] = raised.value.__notes__
+    assert "until patience ended" in note
+
+
+@pytest.mark.django_db(transaction=True)
+def test_transaction_of_our_own_is_tried_again_and_blames_nobody(rests: list[float]) -> None:
+    inner = Statement(9999, error(1213, "Deadlock found"))
+
+    def whole() -> str:
+        with transaction.atomic():
+            return run_again(DEFAULT_DB_ALIAS, inner)
+
+    with pytest.raises(OperationalError) as raised:
+        run_again(DEFAULT_DB_ALIAS, whole)
+    assert inner.tries == len(rests) + 1 > 200
+    [note] = raised.value.__notes__
+    assert "owner" not in note
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,6 @@ def _break(what: str) -> None:
 
         rows.update = overwrite
     if what == "retries":
-        retry._RESTS = 0
+        retry._PATIENCE = 0
     if what == "look back":
         Marks.since = lambda marks, *_: marks.newest  # type: ignore[method-assign]

@@ -91,16 +91,16 @@ class Asking:
         """Read all that is in force, now; call it before a process serves (docs/revocation.md).
 
         In wsgi.py it is done once for all workers of `gunicorn --preload`, in a post_fork hook or
-        an ASGI server's start-up once for each process. A connection that it opens it closes, so
-        that none is shared by a fork. Where all was read already, and where the feed is off, it
-        returns at once: a readiness probe may call it.
+        an ASGI server's start-up once for each process. A connection that it opens it closes, and
+        psycopg's pool as well, so that none is shared by a fork. Where all was read already, and
+        where the feed is off, it returns at once: a readiness probe may call it.
 
         Raises DatabaseError where the table cannot be read.
         """
         if get_config().revocation_poll is None or self._learning.settled:
             return
-        connection = connections[current_alias()]
-        was_open = connection.connection is not None
+        connection: Any = connections[current_alias()]
+        was_open, pool_was_shut = connection.connection is not None, _pool_is_shut(connection)
         started = monotonic()
         try:
             with self._lock:
@@ -112,6 +112,8 @@ class Asking:
         finally:
             if not was_open and not connection.in_atomic_block:
                 connection.close()
+                if pool_was_shut:  # or its connections would be shared, and answers mixed
+                    connection.close_pool()
 
     def _must_wait(self, max_age: float | None) -> bool:
         # While the database is out of reach, or does not answer at all, nobody queues up for it.
@@ -264,6 +266,11 @@ def epoch_of_line(line: Line) -> int:
 def pending_keys() -> set[int]:
     """Return the keys that this thread's transaction sees and nobody else."""
     return {pk for announcement in pending(current_alias()) for pk in announcement.pks}
+
+
+def _pool_is_shut(connection: Any) -> bool:
+    """Tell whether this process has a pool that it has not opened yet, or has closed."""
+    return bool(getattr(getattr(connection, "pool", None), "closed", False))
 
 
 def _is_owed(using: str, connection: Any) -> bool:

@@ -14,13 +14,18 @@ from .processes import Program, folder, free_ports, run
 _USER = "postgres"
 
 
+def at(port: int) -> Database:
+    """Return the site's database as it is reached at a port."""
+    return Database(f"postgres://{_USER}@127.0.0.1:{port}/site")
+
+
 class Server:
     """A server in the foreground, on a port of its own."""
 
     def __init__(self, data: Path, port: int) -> None:
         self.data, self.port = data, port
         self.program: Program | None = None
-        self.database = Database(f"postgres://postgres@127.0.0.1:{port}/site")
+        self.database = at(port)
 
     def start(self, **settings: str) -> None:
         more = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

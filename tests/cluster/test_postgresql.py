@@ -7,21 +7,19 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.services.client import Jar
-from tests.services.servers import Database
 
 from . import postgresql
-from .front import haproxy, pgbouncer, redis
+from .front import haproxy, redis
 from .load import Visitors
 from .processes import needs_cluster
 from .record import Fault, Record
 from .sites import SECONDS, SETTINGS, logs, prove, serve
 
-needs_cluster("postgres", "haproxy", "pgbouncer", "redis-server")
+needs_cluster("postgres", "haproxy", "redis-server")
 pytest.importorskip("redis")
 pytest.importorskip("psycopg")
 
@@ -34,39 +32,6 @@ TIMES = {"connect_timeout": 2}
 def server() -> Iterator[postgresql.Server]:
     with postgresql.primary() as server:
         yield server
-
-
-def through(port: int) -> Database:
-    return Database(f"postgres://postgres@127.0.0.1:{port}/site")
-
-
-POOLED: dict[str, dict[str, Any]] = {
-    "CONN_MAX_AGE 0": {"CONN_MAX_AGE": 0},
-    "CONN_MAX_AGE None": {"CONN_MAX_AGE": None},
-    "psycopg's pool": {
-        "CONN_MAX_AGE": 0,
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": 4, "timeout": 3}, **TIMES},
-    },
-}
-
-
-@pytest.mark.parametrize("pool", POOLED)
-def test_promises_hold_through_pgbouncer(
-    server: postgresql.Server, pool: str, tmp_path: Path
-) -> None:
-    if "pool" in POOLED[pool].get("OPTIONS", {}):
-        pytest.importorskip("psycopg_pool")
-    record = Record()
-    more = POOLED[pool] | {"DISABLE_SERVER_SIDE_CURSORS": True}
-    kinds = ("gthread", "uvicorn", "gthread")
-    with pgbouncer(server.port) as port:
-        databases = [through(port)] * 3
-        with serve(databases, tmp_path, "hybrid", kinds, more=more) as servers:
-            with Visitors(servers, record, SEED, 6) as visitors:
-                time.sleep(SECONDS)
-            visitors.look_at_all()
-            assert not visitors.broken, logs(servers)
-            prove(f"PgBouncer, {pool}", record, databases[0])
 
 
 @pytest.mark.parametrize("engine", ["cookie", "hybrid"])
@@ -106,7 +71,7 @@ def test_full_recovery_after_a_standby_takes_over(tmp_path: Path) -> None:
         postgresql.standby(first) as second,
         haproxy([first.port, second.port], "first") as port,
     ):
-        databases = [through(port)] * 3
+        databases = [postgresql.at(port)] * 3
         with serve(databases, tmp_path, "hybrid", more={"OPTIONS": TIMES}) as servers:
             with Visitors(servers, record, SEED, 6) as visitors:
                 time.sleep(8)

@@ -398,6 +398,27 @@ def test_load_leaves_no_connection_that_a_fork_would_share(
     assert closed == [True]
 
 
+@pytest.mark.parametrize(
+    ("was_shut", "closed"), [(True, ["connection", "pool"]), (False, ["connection"])]
+)
+def test_load_leaves_no_pool_that_a_fork_would_share(
+    was_shut: bool, closed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a process that serves already it leaves the pool alone: other threads use it."""
+    found: list[str] = []
+    fake = SimpleNamespace(
+        connection=None,
+        in_atomic_block=False,
+        close=lambda: found.append("connection"),
+        pool=SimpleNamespace(closed=was_shut),
+        close_pool=lambda: found.append("pool"),
+        vendor="fake",
+    )
+    monkeypatch.setattr(asking, "connections", {"default": fake})
+    Feed().load()
+    assert found == closed
+
+
 def test_nothing_is_counted_twice_by_a_load_during_which_lines_come(
     many: None, line: Line, clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

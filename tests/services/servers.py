@@ -24,6 +24,7 @@ KINDS = {
     "gthread": "gunicorn -k gthread -w 1 --threads 12",
     "gthread-2": "gunicorn -k gthread -w 2 --threads 4",
     "sync": "gunicorn -k sync -w 2",
+    "gevent": "gunicorn -k gevent -w 1 --worker-connections 50",
     "preload": "gunicorn -k gthread -w 2 --threads 4 --preload",
     "uvicorn": "uvicorn",
 }

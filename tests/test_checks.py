@@ -289,16 +289,37 @@ def test_column_of_session_keys_beside_the_cookie_engine_is_named(
         note = models.CharField(max_length=40)
 
     class Visit(models.Model):  # noqa: DJ008
-        session_id = models.CharField(max_length=64)
+        session_id = models.TextField()
         old_session_keys = models.CharField(max_length=400)
 
-    beside(monkeypatch, Cart, Visit)
+    class OfAnotherEngine(models.Model):  # noqa: DJ008
+        session_key = models.CharField(max_length=40)
+        session_data = models.TextField()
+
+    beside(monkeypatch, Cart, OfAnotherEngine, Visit)
     messages = found(SESSION_ENGINE=COOKIE)
     assert [m.id for m in messages] == ["django_jwtsession.W025"] * 3
     named = [m.msg.partition(" ")[0] for m in messages]
     assert named == ["tests.Cart.session_key", "tests.Visit.session_id", NAMED_LAST]
     assert all("request.session.sid" in str(m.hint) for m in messages)
     assert ids() == []  # with rows a key has 40 characters
+
+
+@isolate_apps("tests")
+@pytest.mark.parametrize("engine", ["db", "hybrid"])
+def test_column_that_is_too_short_for_a_key_is_named(
+    monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    class Cart(models.Model):  # noqa: DJ008
+        sessionkey = models.CharField(max_length=32)
+        session_key = models.CharField(max_length=40)
+        last_session_key = models.TextField()
+
+    beside(monkeypatch, Cart)
+    (message,) = found(SESSION_ENGINE=f"django_jwtsession.backends.{engine}")
+    assert message.id == "django_jwtsession.W025"
+    assert message.msg.startswith("tests.Cart.sessionkey is for a session key, which has 40")
+    assert ids(SESSION_ENGINE=DJANGO, MIDDLEWARE=[STOCK, AUTH]) == []
 
 
 NAMED_LAST = "tests.Visit.old_session_keys"

@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.db import models
 
+from ..tokens.session_key import LENGTH
 from . import engine
 from .table import Check
 
@@ -21,7 +22,7 @@ _COUNTING = {
 }
 _DJANGO_SESSION = "sessions.Session"
 _WRITE_SID = "Store request.session.sid there, which has 22 characters and stays the same for the"
-_WRITE_SID += " session's life, or choose an engine with rows."
+_WRITE_SID += " session's life."
 
 
 def _counting_apps() -> list[str]:
@@ -37,27 +38,33 @@ def _counting_apps() -> list[str]:
 
 
 def _fields() -> Iterator[models.Field[Any, Any]]:
-    """Yield the columns of all installed models but this package's and Django's own."""
+    """Yield the columns of all installed models but this package's and other engines' own."""
     for model in apps.get_models(include_auto_created=True):
-        if model._meta.app_label not in ("django_jwtsession", "sessions"):
-            yield from model._meta.local_fields
+        fields = model._meta.local_fields
+        is_engines = any(field.name == "session_data" for field in fields)
+        if model._meta.app_label != "django_jwtsession" and not is_engines:
+            yield from fields
 
 
 def _names_a_session(field: models.Field[Any, Any]) -> bool:
-    name = field.name.lower()
-    return isinstance(field, models.CharField) and ("session_key" in name or name == "session_id")
+    name = field.name.lower().replace("_", "")
+    is_text = isinstance(field, models.CharField | models.TextField)
+    return is_text and ("sessionkey" in name or name == "sessionid")
 
 
-def _columns_of_keys() -> list[str]:
-    """Return the columns into which keys of the `cookie` engine do not fit, or not for long."""
-    if not engine.is_cookie():
-        return []
-    return [
-        f"{field} is for a session key. With the `cookie` engine that is the whole cookie: it is"
-        " too long, and another after each write."
-        for field in _fields()
-        if _names_a_session(field)
-    ]
+def _columns_of_keys() -> Iterator[str]:
+    """Yield the columns into which keys of the engine do not fit, or not for long."""
+    for field in filter(_names_a_session, _fields()):
+        if engine.is_cookie():
+            yield (
+                f"{field} is for a session key. With the `cookie` engine that is the whole cookie:"
+                " it is too long, and another after each write. An engine with rows has short ones."
+            )
+        elif engine.is_ours() and (field.max_length or LENGTH) < LENGTH:
+            yield (
+                f"{field} is for a session key, which has {LENGTH} characters, not"
+                f" {field.max_length}."
+            )
 
 
 def _foreign_keys() -> list[str]:

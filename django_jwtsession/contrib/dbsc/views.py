@@ -61,14 +61,18 @@ def _protocol(view: Callable[[HttpRequest, Any], HttpResponse]) -> Callable[...,
             is_own = getattr(session, "has_rows", False) and session.get(SESSION_KEY)
             own = session if is_own else None
             if _must_wait(session, own):
-                return JsonResponse({"error": "later"}, status=503)
+                return _later()
             return view(request, own)
         except BadToken:
             return JsonResponse({"error": "bad_response"}, status=400)
         except (DatabaseError, InterfaceError):
-            return JsonResponse({"error": "later"}, status=503)
+            return _later()
 
     return guarded
+
+
+def _later() -> HttpResponse:
+    return JsonResponse({"error": "later"}, status=503)
 
 
 def _must_wait(session: Any, own: Any) -> bool:
@@ -79,13 +83,18 @@ def _must_wait(session: Any, own: Any) -> bool:
 
 
 def offer(request: HttpRequest, response: Any) -> None:
-    """Ask the browser that has just logged in to make a key; one of a login before may be lost."""
+    """Ask the browser that has just logged in to make a key, unless it has just proved to have one.
+
+    A key without a proof may be lost; it counts no more.
+    """
     session: Any = request.session
     if session.sid is None or session.logged_in_at is None or response.status_code >= 400:
         return
-    if session.device_bound is None:
-        Binding.objects.filter(pk=uuid_from_sid(session.sid)).delete()
-        session.jkt = None
+    if (binding := Binding.of(session.sid)) is not None:
+        if session.device_bound is not None:
+            return
+        binding.delete()
+    session.jkt = None
     first, second = (challenges.make(each, *_login(session)) for each in ("jti", "authorization"))
     response.headers["Secure-Session-Registration"] = (
         f'(ES256);path="{request.META.get("SCRIPT_NAME", "")}{START}";challenge="{first}"'
@@ -119,15 +128,20 @@ def start(request: HttpRequest, session: Any) -> HttpResponse:
 
 
 def _bind(session: Any, jwk: dict[str, Any]) -> bool:
-    """Store the key; False where the session has one since its login."""
-    pk, now = uuid_from_sid(session.sid), to_datetime(time.time())
-    login = to_datetime(session.logged_in_at)
-    values = {"jwk": jwk, "thumbprint": thumbprint(jwk), "algorithm": "ES256", "answered": 0}
-    values |= {"bound_at": max(now, login), "last_proof_at": now}
-    if Binding.objects.filter(pk=pk, bound_at__lt=login).update(**values):
-        return True
+    """Store the key; False where the session has one."""
+    now = to_datetime(time.time())
     Binding.clear(now)
-    return bool(Binding.objects.get_or_create(pk=pk, defaults=values)[1])
+    _, is_new = Binding.objects.get_or_create(
+        pk=uuid_from_sid(session.sid),
+        defaults={
+            "jwk": jwk,
+            "thumbprint": thumbprint(jwk),
+            "algorithm": "ES256",
+            "bound_at": now,
+            "last_proof_at": now,
+        },
+    )
+    return bool(is_new)
 
 
 def _check_audience(request: HttpRequest, signed: Presented) -> None:
@@ -154,7 +168,7 @@ def refresh(request: HttpRequest, session: Any) -> HttpResponse:
         signed.verify(binding.jwk)
     except BadToken:
         if at is not None and at < binding.bound_at.timestamp() * 1000:
-            return _challenged(session, binding.answered)  # by the key before: it was under way
+            return _later()  # by the key before; a challenge would be signed with that again
         report_reuse(type(session), session.model, binding.pk, request.META, "binding_failed")
         binding.delete()
         session.flush()

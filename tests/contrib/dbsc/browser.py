@@ -65,7 +65,7 @@ class Browser:
         form = {"username": user.get_username(), "password": password}
         response = self.client.post(path, form, secure=True)
         assert response.status_code == 302, response.content
-        self.offer = offer_in(response)
+        self.offer = offer_in(response) or self.offer
         return response
 
     def get(self, path: str, **headers: str) -> Any:
@@ -149,8 +149,10 @@ class Browser:
 
 
 def offer_in(response: Any) -> dict[str, str]:
-    """Return the parameters of a registration header."""
-    header = response.headers["Secure-Session-Registration"]
+    """Return the parameters of a registration header; none without one."""
+    header = response.headers.get("Secure-Session-Registration")
+    if header is None:
+        return {}
     algorithms, _, parameters = header.partition(";")
     assert algorithms == "(ES256)"
     return dict(re.findall(r'(\w+)="([^"]*)"', parameters))

@@ -265,8 +265,29 @@ def test_refresh_by_the_key_before_is_no_theft(browser: Browser, user: User, clo
     browser.key = Key()
     browser.bind(user)
     response = browser.answer(old_key.jws({"jti": old_challenge}))
-    assert response.status_code == 403
+    # With a challenge the old key would sign that, and this would be theft.
+    assert (response.status_code, "Secure-Session-Challenge" in response.headers) == (503, False)
     assert browser.answer().status_code == 200
+
+
+def test_login_with_the_key_at_hand_offers_nothing_and_keeps_it(
+    browser: Browser, user: User, clock: Any
+) -> None:
+    browser.bind(user)
+    clock.shift(500)
+    assert "Secure-Session-Registration" not in browser.login(user).headers
+    clock.shift(500)
+    assert browser.refresh().status_code == 200
+    assert browser.get("/age/").content == b"0.0"
+
+
+def test_login_offers_a_binding_where_the_proof_is_fresh_and_the_key_is_gone(
+    browser: Browser, user: User
+) -> None:
+    browser.bind(user)
+    Binding.objects.all().delete()  # by a login in another tab, say
+    assert "Secure-Session-Registration" in browser.login(user).headers
+    assert browser.register().status_code == 200
 
 
 # --- guarded views -------------------------------------------------------------------------------

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .device import Device, flags
 from .server import Site, new_database, serve
+from .tls import make_certificate
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Playwright
 
     from .scene import Scene
 
@@ -35,22 +37,34 @@ _FLAGS = (
 _PATIENCE = 15_000  # milliseconds: CI's machines are busy
 
 NewProfile = Callable[..., "Page"]
+NewDevice = Callable[..., Device]
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=_CHROMIUM,
-            args=list(_FLAGS),
-            # A user's browser has this cache, and logouts have to reckon with it.
-            ignore_default_args=["--disable-back-forward-cache"],
-        )
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(
+        executable_path=_CHROMIUM,
+        args=list(_FLAGS),
+        # A user's browser has this cache, and logouts have to reckon with it.
+        ignore_default_args=["--disable-back-forward-cache"],
+    )
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key, and a certificate that it has signed itself."""
+    return make_certificate(tmp_path_factory.mktemp("tls") / "certificate.pem")
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +103,41 @@ def profile(chromium: Browser, site: Site) -> Iterator[NewProfile]:
     """Open a browser profile on the site, with cookies of its own; return its first page."""
     with profiles(chromium, site) as profile:
         yield profile
+
+
+@pytest.fixture(scope="session")
+def binding_chromium(playwright: Playwright, certificate: Path) -> Iterator[Browser]:
+    """Chromium that binds sessions."""
+    args = [*_FLAGS, *flags(certificate)]
+    browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=args)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def device(
+    request: pytest.FixtureRequest,
+    playwright: Playwright,
+    site: Site,
+    certificate: Path,
+    tmp_path: Path,
+) -> Iterator[NewDevice]:
+    """Start a browser that binds sessions: with a new profile, or that of a name on the disk."""
+    options: Any = {"base_url": site.named}
+    on_disk: Any = {"executable_path": _CHROMIUM, "args": [*_FLAGS, *flags(certificate)]}
+    with contextlib.ExitStack() as opened:
+
+        def device(name: str = "") -> Device:
+            if name:
+                launch = playwright.chromium.launch_persistent_context
+                context = launch(tmp_path / name, **on_disk, **options)
+            else:
+                context = request.getfixturevalue("binding_chromium").new_context(**options)
+            opened.callback(context.close)
+            context.set_default_timeout(_PATIENCE)
+            return Device(context, site)
+
+        yield device
 
 
 @contextlib.contextmanager

@@ -34,6 +34,8 @@ class Site:
         self.url = f"{scheme}://127.0.0.1:{port}"
         # The same server, but another site to browsers: their cookies and forms are apart.
         self.other_site = f"{scheme}://localhost:{port}"
+        # By a name: browsers bind no sessions of a bare address.
+        self.named = f"{scheme}://dbsc.test:{port}"
         self._database = database
 
     def sql(self, statement: str, *parameters: Any) -> list[sqlite3.Row]:
@@ -74,6 +76,10 @@ class Site:
     def later(self, seconds: float) -> None:
         """Move the server's clock on; the browser's stays."""
         self.get(f"/clock?{seconds}")
+
+    def delay(self, path: str, seconds: float) -> None:
+        """Let requests of a path wait before they are answered, from now on."""
+        self.get(f"/delay?{path}={seconds}")
 
     def get(self, path: str) -> int:
         """Return the status of a page."""

@@ -11,10 +11,12 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.shortcuts import resolve_url
 from django.urls import reverse
-from django.utils.decorators import method_decorator
+from django.utils.decorators import decorator_from_middleware, method_decorator
 from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import condition, require_safe
 from django.views.decorators.vary import vary_on_cookie
 from django.views.generic import View
@@ -108,13 +110,25 @@ def jwks(request: HttpRequest) -> HttpResponse:
 # --- one's own sessions --------------------------------------------------------------------------
 
 
-@method_decorator([login_not_required, never_cache, vary_on_cookie], name="dispatch")
+class _CSRF(CsrfViewMiddleware):
+    """Refuses as these views do: a front end reads JSON, not the page of CSRF_FAILURE_VIEW."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
+        return _refused(403, "csrf_failed", reason=reason)
+
+
+_protected: Any = decorator_from_middleware(_CSRF)
+_DECORATORS = [csrf_exempt, login_not_required, never_cache, vary_on_cookie, _protected]
+
+
+@method_decorator(_DECORATORS, name="dispatch")
 class SessionsJSON(SameSiteMixin, View):
     """The sessions of the user as JSON: GET lists them, DELETE ends one, or all others.
 
-    What is refused has a `code`: login_required (401), proof_required and wrong_proof (403),
-    too_many_tries (429), not_found (404). With proof_required stands the `url` of the page that
-    asks, to which a front end sends its user.
+    What is refused has a `code`: login_required (401), csrf_failed, proof_required and wrong_proof
+    (403), too_many_tries (429), not_found (404), bad_json (400). With proof_required stands the
+    `url` of the page that asks, to which a front end sends its user. The list brings the cookie
+    with the CSRF token.
     """
 
     http_method_names = ("get", "head", "delete", "options")
@@ -125,6 +139,7 @@ class SessionsJSON(SameSiteMixin, View):
         return super().dispatch(request, *args, **kwargs)
 
     def get(self, request: HttpRequest, sid: str = "") -> JsonResponse:
+        get_token(request)
         found = listing.sessions_of(request)
         if not sid:
             return JsonResponse({"sessions": [_as_json(one) for one in found]})

@@ -313,8 +313,20 @@ def test_other_sites_and_forms_without_a_token_end_nothing_by_json(engine: str) 
     assert client.delete(url, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     strict = Client(enforce_csrf_checks=True)
     strict.cookies["sessionid"] = cookie(client)
-    assert strict.delete(url).status_code == 403
+    refused = strict.delete(url)
+    assert (refused.status_code, refused.json()["code"]) == (403, "csrf_failed")
     assert phone.get("/closed/").status_code == 200
+
+
+def test_list_brings_the_csrf_token_that_an_end_needs(engine: str) -> None:
+    user = UserFactory()
+    phone = browser(user)
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies["sessionid"] = cookie(browser(user))
+    strict.get(JSON)
+    headers = {"X-CSRFToken": strict.cookies["csrftoken"].value}
+    assert strict.delete(f"{JSON}{sid_of(phone)}/", headers=headers).status_code == 204
+    assert phone.get("/closed/").status_code == 302
 
 
 # --- places --------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
-"""Websockets that stay open until their session is over, and a count of what the process asks."""
+"""Websockets that stay open until their session is over; what the process asks, and closes."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from django.http import HttpRequest, JsonResponse
 from django_jwtsession.contrib.channels import SessionEndMiddleware, SessionMiddleware
 
 _count = 0
+# When each was closed, and what the process had taken of a processor by then.
+_closed_at: list[tuple[float, float]] = []
 
 
 def _note(execute: Callable[..., Any], *args: Any) -> Any:
@@ -30,8 +33,8 @@ connection_created.connect(_count_on)
 
 
 def statements(request: HttpRequest) -> JsonResponse:
-    """How many statements this process has executed since it began."""
-    return JsonResponse({"pid": os.getpid(), "count": _count})
+    """How many statements this process has executed since it began, and when it closed sockets."""
+    return JsonResponse({"pid": os.getpid(), "count": _count, "closed_at": _closed_at})
 
 
 async def _wait(scope: Any, receive: Any, send: Any) -> None:
@@ -40,7 +43,16 @@ async def _wait(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "websocket.accept"})
 
 
-_socket = SessionMiddleware(SessionEndMiddleware(_wait))
+_watched = SessionMiddleware(SessionEndMiddleware(_wait))
+
+
+async def _socket(scope: Any, receive: Any, send: Any) -> None:
+    async def note(message: Any) -> None:
+        await send(message)
+        if message["type"] == "websocket.close":
+            _closed_at.append((time.time(), time.process_time()))
+
+    await _watched(scope, receive, note)
 
 
 def with_sockets(http: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -269,7 +269,8 @@ def test_selection_is_exported_as_csv(staff: Client) -> None:
     (row,) = export(staff, wanted)
     assert row["what"] == "revoked"
     assert (row["user"], row["by"], row["os"]) == ("ada", "root", "macOS")
-    assert row["session"] == wanted.sid
+    # One in 64 sids begins as a formula does.
+    assert row["session"].removeprefix("'") == wanted.sid
     assert row["when"] == wanted.created_at.isoformat()
 
 

@@ -15,22 +15,26 @@ from tests.moving.conftest import DB, SIGNED, USERS, old_of
 
 from . import servers
 from .client import Jar
+from .conftest import DATABASE_URL
 from .core import number_of
 from .moving import make_sessions, move_and_back, phases
 
 TABLES = {DB: "django_session", USERS: "user_sessions_session"}
-OURS = [ENGINES["hybrid"]]  # tests/moving has them all, in one process
-NUMBER = 40
+OURS = ENGINES["hybrid"]  # tests/moving has them all, in one process
+NUMBER = 20
+# What a move asks of a database it asks of each: on MariaDB the engine that all know is enough.
+OLD = [DB] if DATABASE_URL.startswith("mysql") else [DB, SIGNED, USERS]
 
 
-@pytest.mark.parametrize("ours", OURS)
-@pytest.mark.parametrize("old", [DB, SIGNED, USERS])
+@pytest.mark.parametrize("old", OLD)
 def test_site_is_moved_and_moved_back_and_nobody_is_signed_out(
-    site_database: servers.Database, tmp_path: Path, old: str, ours: str
+    site_database: servers.Database, tmp_path: Path, old: str
 ) -> None:
     old_of(old)
+    if old in TABLES:  # what other tests have left
+        site_database.sql(f"DELETE FROM {TABLES[old]}")
     browsers = make_sessions(site_database, old, tmp_path, NUMBER, users=7)
-    deploys, moved = phases(old, ours, 0.5), {}
+    deploys, moved = phases(old, OURS, 0.5), {}
     del deploys["before"]
     for name, load in move_and_back(site_database, tmp_path, deploys, browsers):
         assert load.bad == {}, name
@@ -43,17 +47,15 @@ def test_site_is_moved_and_moved_back_and_nobody_is_signed_out(
     if old in TABLES:
         [(count,)] = site_database.sql(f"SELECT count(*) FROM {TABLES[old]}")
         assert count == NUMBER
-        site_database.sql(f"DELETE FROM {TABLES[old]}")
 
 
-@pytest.mark.parametrize("ours", OURS)
-@pytest.mark.parametrize("old", [DB, SIGNED, USERS])
+@pytest.mark.parametrize("old", OLD)
 def test_first_requests_at_once_make_one_session(
-    site_database: servers.Database, tmp_path: Path, old: str, ours: str
+    site_database: servers.Database, tmp_path: Path, old: str
 ) -> None:
     old_of(old)
     browsers = make_sessions(site_database, old, tmp_path, 6, users=6)
-    with servers.serve(site_database, tmp_path, ours, {"MIGRATE_FROM": old}) as site:
+    with servers.serve(site_database, tmp_path, OURS, {"MIGRATE_FROM": old}) as site:
         for browser in browsers:
             before = number_of(site, "session")
             with ThreadPoolExecutor(8) as pool:
@@ -66,8 +68,7 @@ def test_first_requests_at_once_make_one_session(
             assert len({answer.json["sid"] for answer in answers}) == 1
             cookies = [answer.set_cookie for answer in answers if answer.set_cookie]
             assert len(cookies) == 8
-            rows = 0 if ours == ENGINES["cookie"] else 1
-            assert number_of(site, "session") - before == rows
+            assert number_of(site, "session") - before == 1
             for cookie in cookies:
                 assert Jar(cookie).get(site.servers[0], "session").user == browser.user
             last = Jar(cookies[-1])

@@ -225,6 +225,16 @@ class Site:
         """Let the request at the gate on."""
         (self._gates / f"{gate}.open").touch()
 
+    def shift(self, seconds: float) -> None:
+        """Move the clocks of all server processes, of one worker each; they go on from there."""
+        for server in self.servers:
+            assert server.get("shift", seconds=seconds).status == 200
+
+    def learn(self) -> None:
+        """Let all server processes, of one worker each, ask the feed now."""
+        for server in self.servers:
+            assert server.get("learn").status == 200
+
     def errors(self) -> str:
         """Return the ends of the servers' logs, to be shown by an assertion."""
         return "\n".join(server.log()[-3000:] for server in self.servers)

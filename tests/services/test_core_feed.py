@@ -5,25 +5,27 @@ The feed's own tests go deeper into marks, clocks and places.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
 from tests.conftest import ENGINES
 
-from .conftest import DATABASE_URL, logged_in, make_user
-from .core import SECOND, is_in, number_of, sid_of, until_nobody
+from .conftest import HERE, logged_in, make_user
+from .core import is_in, is_over, number_of, sid_of
 from .servers import Database, Site, serve
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(
     site_database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Site]]:
+    """Serve a site, the same to all who ask for the same."""
     with ExitStack() as stack:
 
+        @cache
         def start(engine: str, clocks: tuple[float, float] = (0.0, 0.0), **more: str) -> Site:
             folder = tmp_path_factory.mktemp(engine)
             served = serve(site_database, folder, ENGINES[engine], clocks=clocks, **more)
@@ -46,7 +48,7 @@ def test_process_that_has_sent_a_mail_to_memory_still_reads_the_feed(
     copy = jar.copy()
     assert there.get("session", copy.cookie).user == user
     jar.get(here, "log_out")
-    until_nobody(site, copy)
+    assert is_over(site, copy)
 
 
 def test_login_between_two_ends_of_all_does_not_survive_the_second(
@@ -57,18 +59,18 @@ def test_login_between_two_ends_of_all_does_not_survive_the_second(
     for first, second in (site.servers, site.servers[::-1]):
         user = make_user(site)
         second.get("end_all", user=user)
-        time.sleep(SECOND)
+        site.learn()
         jar = logged_in(second, user)
-        time.sleep(SECOND)
+        site.learn()
         assert first.get("session", jar.cookie).user == user
         first.get("end_all", user=user)
-        until_nobody(site, jar)
-        time.sleep(SECOND)
+        assert is_over(site, jar)
+        site.learn()
         assert is_in(site, logged_in(first, user), user)
         assert is_in(site, logged_in(second, user), user)
 
 
-@pytest.mark.parametrize("engine", ENGINES if DATABASE_URL else ["hybrid"])
+@pytest.mark.parametrize("engine", HERE)
 def test_end_that_is_rolled_back_ends_nothing_anywhere(
     served: Callable[..., Site], engine: str
 ) -> None:
@@ -77,11 +79,11 @@ def test_end_that_is_rolled_back_ends_nothing_anywhere(
     user = make_user(site)
     jar = logged_in(here, user)
     assert here.get("end_all_and_fail", user=user).status == 500
-    for _ in range(4):
-        assert is_in(site, jar, user)
-        time.sleep(0.4)
+    assert is_in(site, jar, user)
+    site.learn()
+    assert is_in(site, jar, user)
     assert there.get("end_all", user=user).status == 200
-    until_nobody(site, jar)
+    assert is_over(site, jar)
 
 
 @pytest.mark.parametrize("engine", ["cookie", "hybrid"])
@@ -91,7 +93,7 @@ def test_site_without_time_zones_learns_of_an_end(served: Callable[..., Site], e
     jar = logged_in(site.servers[0], user)
     assert is_in(site, jar, user)
     site.servers[0].get("end_session", sid=sid_of(site, jar))
-    until_nobody(site, jar)
+    assert is_over(site, jar)
 
 
 def test_many_ends_of_all_others_leave_few_lines(served: Callable[..., Site]) -> None:

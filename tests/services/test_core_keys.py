@@ -6,7 +6,7 @@ import pytest
 
 from .client import Jar, together
 from .conftest import logged_in
-from .core import accused, until_nobody
+from .core import accused, is_over
 from .servers import Site
 
 
@@ -50,15 +50,15 @@ def test_key_that_arrives_as_a_cookie_is_answered_with_a_token(
 def test_stored_key_of_an_ended_session_opens_nothing(site: Site, jar: Jar) -> None:
     key = key_of(site, jar)
     jar.get(site.servers[0], "log_out")
-    until_nobody(site, Jar(key))
+    assert is_over(site, Jar(key))
     for server in site.servers:
         assert server.get("open_key", key=key).json["data"] == {}
 
 
 def test_stored_key_accuses_nobody(site: Site, jar: Jar, new_user: str) -> None:
-    before, key = accused(site), key_of(site, jar)
+    key = key_of(site, jar)
     for number in range(3):
         jar.post(site.servers[number % 2], "put", number=number)
         site.servers[(number + 1) % 2].get("open_key", key=key)
     assert jar.get(site.servers[0], "whoami").user == new_user
-    assert accused(site) == before
+    assert accused(site, new_user) == 0

@@ -7,15 +7,15 @@ import pytest
 from tests.conftest import ENGINES
 
 from .client import Jar, together
-from .conftest import DATABASE_URL, logged_in, make_user
+from .conftest import HERE, logged_in, make_user
 from .servers import Database, serve
 
-BROWSERS, TABS = 20, 4
+BROWSERS, TABS = 8, 4
 OLD = "the secret key of today, which has more than thirty-two bytes"
 NEW = "the secret key of tomorrow, which has more than thirty-two bytes"
 
 
-@pytest.mark.parametrize("engine", ENGINES if DATABASE_URL else ["hybrid", "cookie"])
+@pytest.mark.parametrize("engine", HERE)
 def test_new_secret_key_logs_nobody_out_and_answers_all(
     engine: str, site_database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -19,8 +19,8 @@ from tests.conftest import ENGINES
 
 from .client import Answer, Jar, together
 from .conftest import DATABASE_URL, logged_in, make_user, needs_database_server
-from .core import is_in, number_of, sid_of, until_nobody
-from .servers import ROOT, Database, Site, serve, site_env
+from .core import is_in, is_nobody, is_over, number_of, sid_of
+from .servers import ROOT, Database, Site, serve, site_env, until
 
 needs_database_server()
 
@@ -132,7 +132,7 @@ def test_end_is_learned_at_repeatable_read(served: Callable[..., Site]) -> None:
     jar = logged_in(site.servers[0], user)
     assert is_in(site, jar, user)
     site.servers[0].get("end_session", sid=sid_of(site, jar))
-    until_nobody(site, jar)
+    until(lambda: is_nobody(site, jar), 4, 0.1)  # by itself: before a request's transaction
 
 
 def expire(site: Site, count: int) -> None:
@@ -202,16 +202,15 @@ def test_logins_with_a_limit_beside_clearing_all_succeed(
 def test_site_in_any_zone_writes_extends_ends_and_learns(
     served: Callable[..., Site], engine: str, zone: str, aware: str
 ) -> None:
-    site = served(engine, {}, SITE_TZ=aware, SITE_ZONE=zone, SITE_AGE="6")
+    site = served(engine, {}, SITE_TZ=aware, SITE_ZONE=zone, SITE_AGE="600")
     user = make_user(site)
     jar, idle = logged_in(site.servers[0], user), logged_in(site.servers[1], user)
-    end = time.monotonic() + 7
-    while time.monotonic() < end:  # longer than the age
+    for _ in range(8):  # longer than the age
         assert is_in(site, jar, user)
         assert jar.get(site.servers[1], "put", x="1").status == 200
-        time.sleep(0.9)
+        site.shift(90)
     assert site.servers[0].get("whoami", idle.cookie).json["user"] is None
     found = site.servers[0].get("session", jar.cookie).json
     assert (found["user"], found["data"]) == (user, {"x": "1"})
     site.servers[0].get("end_session", sid=sid_of(site, jar))
-    until_nobody(site, jar)
+    assert is_over(site, jar)

@@ -15,7 +15,7 @@ from .client import Jar, Running
 from .conftest import logged_in, make_user
 from .servers import Site
 
-WITHIN = 1.5
+WITHIN = 4.0  # 1.5 s on a machine that does nothing else
 
 
 def assert_in(site: Site, jar: Jar, user: str) -> None:

@@ -20,7 +20,7 @@ from .servers import Database, Server, Site, serve, until
 
 needs_database_server()
 
-WITHIN = 1.5
+WITHIN = 4.0  # a second on a machine that does nothing else
 
 
 @pytest.fixture
@@ -132,10 +132,8 @@ def test_entry_of_a_transaction_that_commits_late_is_found(served: Callable[...,
     sid = server.get("session", jar.cookie).json["sid"]
     with contextlib.closing(insert_late(site.database, sid, 8)) as transaction:
         server.get("end_session", sid=server.get("session", other.cookie).json["sid"])
-        until_polled = time.monotonic() + 1.1
-        while time.monotonic() < until_polled:
-            assert server.get("session", jar.cookie).user == user
-            time.sleep(0.1)
+        site.learn()
+        assert server.get("session", jar.cookie).user == user
         transaction.commit()
         until(lambda: server.get("session", jar.cookie).user is None, WITHIN)
 
@@ -177,10 +175,9 @@ def test_end_that_is_rolled_back_ends_nothing_in_any_process(
     jar = logged_in(server, user)
     sid = server.get("session", jar.cookie).json["sid"]
     assert server.get("end_in_vain", sid=sid).status == 200
-    end = time.monotonic() + WITHIN
-    while time.monotonic() < end:
+    for _ in range(2):
         assert [each.get("session", jar.cookie).user for each in (server, other)] == [user, user]
-        time.sleep(0.1)
+        site.learn()
 
 
 def test_end_whose_transaction_takes_six_seconds_counts_from_its_commit(
@@ -236,5 +233,5 @@ def test_ends_reach_all_processes_through_redis(served: Callable[..., Site]) -> 
             assert each.get("session", jar.cookie).user == user
         server.get("end_session", sid=server.get("session", jar.cookie).json["sid"])
         for each in site.servers:
-            until(lambda each=each, jar=jar: each.get("session", jar.cookie).user is None, 2.5)
+            until(lambda each=each, jar=jar: each.get("session", jar.cookie).user is None, WITHIN)
     assert site.logged("cannot be used") == 0, site.errors()

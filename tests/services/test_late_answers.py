@@ -62,7 +62,7 @@ def test_late_answer_does_not_log_in_again(
     for server in site.servers:
         assert jar.get(server, "session").user is None
     # The session itself is over, too, for whoever has a copy of its cookie.
-    until(lambda: site.servers[number].get("session", copy.cookie).user is None, 1.5)
+    until(lambda: site.servers[number].get("session", copy.cookie).user is None)
 
 
 @pytest.mark.parametrize(("page", "parameters"), [READS, WRITES], ids=["reads", "writes"])

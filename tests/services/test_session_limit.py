@@ -31,13 +31,13 @@ def test_exactly_the_limit_remains_after_parallel_logins(
             return [j for j in jars if site.servers[server].get("session", j.cookie).user == user]
 
         for server in (0, 1):
-            until(lambda server=server: len(logged_in_now(server)) <= LIMIT, 1.5)
+            until(lambda server=server: len(logged_in_now(server)) <= LIMIT)
             assert len(logged_in_now(server)) == LIMIT
         assert logged_in_now(0) == logged_in_now(1)
         assert rows(site, user) == LIMIT
         # One more: the oldest of them ends, the new one does not.
         latest = logged_in(site.servers[1], user)
-        until(lambda: len(logged_in_now(0)) == LIMIT - 1, 1.5)
+        until(lambda: len(logged_in_now(0)) == LIMIT - 1)
         assert site.servers[0].get("session", latest.cookie).user == user
         assert site.servers[0].get("session", other.cookie).user == bystander
 

@@ -8,6 +8,8 @@ urlpatterns = [
     path(f"{view.__name__}/", view)
     for view in (
         views.ping,
+        views.shift,
+        views.learn,
         views.new_user,
         views.log_in,
         views.log_out,

@@ -23,10 +23,16 @@ from django_jwtsession.decorators import fresh_login
 from django_jwtsession.models import Session
 from django_jwtsession.revocation import get_feed, revoke_session, revoke_user_sessions
 
+from . import oddities
+
+
+def _path(gate: str) -> Path:
+    return Path(os.environ["SITE_GATES"]) / gate
+
 
 def wait_at(name: str) -> None:
     """Say that a request has arrived at the gate `name`; go on when it is open, 20 s at most."""
-    gate = Path(os.environ["SITE_GATES"]) / name
+    gate = _path(name)
     gate.with_suffix(".reached").touch()
     end = time.monotonic() + 20
     while not gate.with_suffix(".open").exists():
@@ -64,6 +70,18 @@ def seen(request: HttpRequest) -> dict[str, Any]:
 @page
 def ping(request: HttpRequest) -> None:
     """Without a session."""
+
+
+@page
+def shift(request: HttpRequest, seconds: str) -> None:
+    """Move the clock of this process."""
+    oddities.shift(float(seconds))
+
+
+@page
+def learn(request: HttpRequest) -> None:
+    """Ask the feed now, whether it is due or not."""
+    get_feed().refresh(max_age=0)
 
 
 @page
@@ -191,10 +209,10 @@ def end_others(request: HttpRequest) -> None:
     request.session.cycle_key()
 
 
-@fresh_login(max_age=2)
+@fresh_login(max_age=60)
 @page
 def fresh(request: HttpRequest) -> None:
-    """For logins, or proofs, that are two seconds old at most."""
+    """For logins, or proofs, that are a minute old at most."""
 
 
 @page
@@ -213,15 +231,20 @@ def redeem(request: HttpRequest) -> dict[str, Any]:
 
 
 @page
-def stream(request: HttpRequest) -> dict[str, Any]:
-    """Ask what a page that streams asks, until the answer is yes; 6 s at most."""
+def stream(request: HttpRequest, seconds: str = "10", told: str = "") -> dict[str, Any]:
+    """Ask what a page that streams asks, until the answer is yes, or for so many seconds.
+
+    The first no opens the way for whoever waits for `told`, see wait_at().
+    """
     request.session.get("")
     began = time.monotonic()
     while not request.session.is_over():
-        if time.monotonic() - began > 6:
-            return {"after": None}
+        if told:
+            _path(told).with_suffix(".reached").touch()
+        if time.monotonic() - began > float(seconds):
+            return {"over": False}
         time.sleep(0.1)
-    return {"after": time.monotonic() - began}
+    return {"over": True}
 
 
 @page

@@ -22,7 +22,7 @@ from tests.services.servers import Database
 
 _LINES = 1_000  # there before any feed begins
 _ENDS_A_SECOND = 10
-_VISIT_EVERY = 0.25  # seconds between two requests of a process
+_VISITS_A_POLL = 8  # requests of a process
 _WARM_UP = 8.0
 
 
@@ -54,7 +54,7 @@ def set_up(url: str, redis: str, signal: bool, poll: float) -> None:
 class Member:
     """A process: it is visited now and then, and asks for what is new."""
 
-    def __init__(self, moments: Any, stop: Any, began: float) -> None:
+    def __init__(self, moments: Any, stop: Any, began: float, poll: float) -> None:
         from django_jwtsession.revocation.feed import Feed
 
         self.feed, self.moments, self.stop = Feed(), moments, stop
@@ -62,6 +62,7 @@ class Member:
         self.known_after: list[float] = []
         self.loaded_after = 0.0
         self._began, self._next, self.failed = began, 0, 0
+        self._rest = poll / _VISITS_A_POLL
 
     def _count(self, execute: Any, *args: Any) -> Any:
         self.statements.append(time.monotonic())
@@ -78,7 +79,7 @@ class Member:
                     self.failed += 1
                 connection.close()  # it goes back to the pool
                 self._look()
-                time.sleep(random.uniform(0.5, 1.5) * _VISIT_EVERY)
+                time.sleep(random.uniform(0.5, 1.5) * self._rest)
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -101,7 +102,7 @@ def work(site: tuple[str, str, bool, float], count: int, shared: Any, found: Any
     set_up(*site)
     moments, stop, began = shared
     threading.stack_size(256 * 1024)
-    members = [Member(moments, stop, began) for _ in range(count)]
+    members = [Member(moments, stop, began, site[3]) for _ in range(count)]
     threads = [threading.Thread(target=member.live) for member in members]
     for thread in threads:
         thread.start()

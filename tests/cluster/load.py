@@ -30,9 +30,10 @@ class Visitors:
         seed: int,
         count: int = 8,
         only_log_out: bool = False,
+        slow_ends: float = 0.2,
     ) -> None:
         self._servers, self._record = servers, record
-        self._only_log_out = only_log_out
+        self._only_log_out, self._slow_ends = only_log_out, slow_ends
         self.down: set[int] = set()  # applications that get no logins
         self._stop = threading.Event()
         self.broken: list[BaseException] = []
@@ -115,12 +116,13 @@ class Visitors:
     def _end(self, chance: random.Random, sid: str, jar: Jar) -> None:
         app, copy, sent_at = chance.randrange(len(self._servers)), jar.copy(), time.monotonic()
         server, how = self._servers[app], chance.random()
-        if how < 0.4 or self._only_log_out:
-            answer = self._ask(lambda: jar.get(server, "log_out"))
-        elif how < 0.8:
-            answer = self._ask(lambda: server.get("end_session", sid=sid))
-        else:  # others' ends are seen before this one commits
+        if how < self._slow_ends and not self._only_log_out:
+            # Others' ends are seen before this one commits.
             answer = self._ask(lambda: server.get("end_slowly", sid=sid, seconds=1.5))
+        elif how < (1 + self._slow_ends) / 2 and not self._only_log_out:
+            answer = self._ask(lambda: server.get("end_session", sid=sid))
+        else:
+            answer = self._ask(lambda: jar.get(server, "log_out"))
         self._record.note(End(sid, app, sent_at, time.monotonic(), answer.status))
         end = time.monotonic() + _TRIED_FOR
         while time.monotonic() < end and not self._stop.is_set():

@@ -18,6 +18,7 @@ from ..backends.data import POLICY_KEY
 from ..backends.knowledge import Ended
 from ..backends.options import get_options
 from ..conf import get_config
+from ..models.retry import run_again
 from ..tokens.claims import Claims
 from . import notes
 from .arriving import names_of_session, note_end
@@ -34,14 +35,18 @@ def session_of(request: HttpRequest, store: type[Any]) -> Any:
     if not any(map(is_ours, came)):
         return engine.open(request.COOKIES.get(get_options().name), request.META)
     ours = store if issubclass(store, TokenSession) else hybrid.SessionStore
-    session = several(ours, request, get_options())
-    if session is None:
-        session = ours(next(value for value in came if is_ours(value)))
+
+    def opened() -> Any:
+        session = several(ours, request, get_options())
+        return session or ours(next(value for value in came if is_ours(value)))
+
+    session = opened()
     named = session._named(session._given)
     digest = _digest(named.sid, named.ep) if isinstance(named, Claims) else None
     return (
         _led(digest, engine, request)
-        or hand_over(session, engine, request.META)
+        # With a new object each time: a rollback takes nothing back of what one has come to know.
+        or run_again(notes.database(), lambda: hand_over(opened(), engine, request.META))
         # A parallel request may have moved it just now, between the two questions.
         or _led(digest, engine, request)
         or engine.open(None, request.META)

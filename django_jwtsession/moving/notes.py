@@ -6,6 +6,7 @@ Whose cookie it was, or what it held, is not in the table.
 from __future__ import annotations
 
 import time
+from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from ..conf import get_config
 from ..exceptions import BadToken
 from ..models.place import current_place
 from ..models.registry import moved_model
+from ..models.retry import run_again
 from ..models.savepoints import savepoint
 from ..tokens import base64url
 
@@ -76,12 +78,13 @@ def write(note: Any) -> None:
 def confirm(digest: Any) -> None:
     """Note that the browser has the new cookie: soon the old one leads nowhere."""
     rows = moved_model().objects.filter(pk=str(digest), confirmed_at=None)
-    rows.update(confirmed_at=time.time())
+    run_again(database(), partial(rows.update, confirmed_at=time.time()))
 
 
 def void(digest: Any) -> None:
     """Let what has moved lead nowhere: its session was ended, and its engine cannot tell."""
-    moved_model().objects.filter(pk=str(digest)).update(sealed=b"")
+    rows = moved_model().objects.filter(pk=str(digest))
+    run_again(database(), partial(rows.update, sealed=b""))
 
 
 def database() -> str:

@@ -13,9 +13,11 @@ from django.http import HttpRequest
 from django_jwtsession.backends import writing
 from django_jwtsession.backends.hybrid import SessionStore
 from django_jwtsession.history import events, later
-from django_jwtsession.models import Session, SessionEvent
+from django_jwtsession.models import MovedSession, Session, SessionEvent
 from django_jwtsession.revocation import revoke_session, revoke_user_sessions
 from tests.conftest import ENGINES, Visit, read, write
+from tests.helpers.process import another_process
+from tests.helpers.visitor import Visitor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -106,6 +108,22 @@ def test_theft_is_recorded_once_in_spite_of_conflicts(
         store.report_reuse()
     assert not Session.objects.exists()
     assert SessionEvent.objects.filter(kind="token_reuse").count() == 1
+
+
+def test_session_that_moves_out_survives_conflicts(settings: Any, conflicts: Conflicts) -> None:
+    settings.ROOT_URLCONF, settings.SESSION_ENGINE = "tests.urls_engines", ENGINES["hybrid"]
+    browser = Visitor()
+    browser.put(basket=["book"])
+    another_process()
+    settings.JWTSESSION = {"MIGRATE_TO": "django.contrib.sessions.backends.signed_cookies"}
+    with conflicts.now():
+        assert browser.data() == {"basket": ["book"]}
+    assert len(conflicts.met) == 3  # the note of it, the end of the row, the line of the feed
+    assert not Session.objects.exists()
+    with conflicts.now():
+        assert browser.data() == {"basket": ["book"]}
+    assert len(conflicts.met) == 1  # that the browser has it
+    assert MovedSession.objects.exclude(confirmed_at=None).count() == 1
 
 
 @pytest.mark.parametrize("name", ["db", "hybrid"])

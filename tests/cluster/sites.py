@@ -15,7 +15,7 @@ from tests.services.servers import Database, Server, site_env
 from .record import Record, problems, summary
 
 # How long a load lasts: CLUSTER_SECONDS=60 make test-cluster.
-SECONDS = float(os.environ.get("CLUSTER_SECONDS", "15"))
+SECONDS = float(os.environ.get("CLUSTER_SECONDS", "10"))
 POLL = 1.0
 # What is known of a poll in time, on a machine with other work to do.
 SLACK = 1.0

@@ -21,7 +21,8 @@ def main(command: list[str]) -> int:
         return 0
     with galera() as nodes, haproxy([node.port for node in nodes]) as port:
         url = f"mysql://root@127.0.0.1:{port}/jwtsession"
-        return subprocess.run(command, env={**os.environ, "DATABASE_URL": url}).returncode
+        env = {**os.environ, "DATABASE_URL": url, "SEVERAL_NODES": "1"}
+        return subprocess.run(command, env=env).returncode
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from . import servers
 from .client import Jar
 
 DATABASE_URL = os.environ.get("DATABASE_URL", "")
+# DATABASE_URL is several nodes that are written to, as tests/cluster/through_haproxy.py says.
+SEVERAL_NODES = bool(os.environ.get("SEVERAL_NODES"))
 
 
 def needs_database_server(scheme: str = "") -> None:

@@ -18,7 +18,7 @@ from django_jwtsession.revocation.asking import PATIENCE
 from tests.conftest import ENGINES
 
 from .client import Answer, Jar, together
-from .conftest import DATABASE_URL, logged_in, make_user, needs_database_server
+from .conftest import DATABASE_URL, SEVERAL_NODES, logged_in, make_user, needs_database_server
 from .core import is_in, is_nobody, is_over, number_of, sid_of
 from .servers import ROOT, Database, Site, serve, site_env, until
 
@@ -147,7 +147,9 @@ def expire(site: Site, count: int) -> None:
     site.database.sql(f"INSERT INTO django_jwtsession_session ({columns}) VALUES {rows}")
 
 
-# PostgreSQL at REPEATABLE READ refuses parallel logins of one user by itself: last_login.
+# PostgreSQL at REPEATABLE READ refuses parallel logins of one user by itself: last_login. So does
+# Galera under ATOMIC_REQUESTS: with Django's engine 24 of 160 logins were 500, with ours 18.
+@pytest.mark.skipif(SEVERAL_NODES, reason="logins of one user meet at COMMIT, with any engine")
 @pytest.mark.parametrize("isolation", [COMMITTED, REPEATABLE] if is_mysql else [COMMITTED])
 def test_logins_with_a_limit_beside_clearing_all_succeed(
     served: Callable[..., Site], isolation: Any

@@ -15,7 +15,7 @@ from tests.moving.conftest import DB, SIGNED, USERS, old_of
 
 from . import servers
 from .client import Jar
-from .conftest import DATABASE_URL
+from .conftest import DATABASE_URL, SEVERAL_NODES
 from .core import number_of
 from .moving import make_sessions, move_and_back, phases
 
@@ -24,6 +24,8 @@ OURS = ENGINES["hybrid"]  # tests/moving has them all, in one process
 NUMBER = 20
 # What a move asks of a database it asks of each: on MariaDB the engine that all know is enough.
 OLD = [DB] if DATABASE_URL.startswith("mysql") else [DB, SIGNED, USERS]
+if SEVERAL_NODES:  # where Django's table answers 400 when two of its writes meet
+    OLD = [SIGNED]
 
 
 @pytest.mark.parametrize("old", OLD)

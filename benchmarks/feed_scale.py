@@ -108,7 +108,7 @@ def watch(seconds: float) -> list[list[Any]]:
 
     learnt: list[list[Any]] = []
     feed: Any = get_feed()
-    feed._note = lambda sid, _: learnt.append([sid, time.time()])  # of each new line
+    feed._note = lambda sid, *_: learnt.append([sid, time.time()])  # of each new line
     end = time.time() + seconds
     while (now := time.time()) < end:
         feed.refresh()

@@ -46,6 +46,10 @@ class Server:
             found = connection.execute(statement)
             return found.fetchone() if found.description else None
 
+    def has_row(self, table: str, column: str, value: object) -> bool:
+        """Tell whether the site's table has a row with a value."""
+        return bool(self.database.sql(f"SELECT 1 FROM {table} WHERE {column} = %s", value))
+
     def hang(self) -> list[int]:
         """Stop all its processes where they stand; return their ids, for go_on()."""
         assert self.program is not None

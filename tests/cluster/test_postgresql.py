@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.services.client import Jar
+from tests.services.servers import until
 
 from . import postgresql
 from .front import haproxy, redis
@@ -35,33 +37,103 @@ def server() -> Iterator[postgresql.Server]:
         yield server
 
 
+@contextmanager
+def hangs(server: postgresql.Server) -> Iterator[None]:
+    """A dead disk, or SIGSTOP: connections are there, and nothing answers."""
+    pids = server.hang()
+    try:
+        yield
+    finally:
+        server.go_on(pids)
+
+
+@contextmanager
+def is_stopped(server: postgresql.Server) -> Iterator[None]:
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+TROUBLES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+    "hangs": (hangs, {"OPTIONS": TIMES}),
+    # Whose own patience is 30 s.
+    "is stopped, with a pool": (is_stopped, {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": True}}),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("engine", ["cookie", "hybrid"])
-def test_pages_that_need_no_query_go_on_while_the_database_hangs(
-    server: postgresql.Server, engine: str, tmp_path: Path
+def test_pages_that_need_no_query_go_on_while_the_database_does_not_answer(
+    server: postgresql.Server, engine: str, trouble: str, tmp_path: Path
 ) -> None:
     """One request waits, for it asks; all others a second, once."""
-    with serve([server.database], tmp_path, engine, more={"OPTIONS": TIMES}) as servers:
+    happens, more = TROUBLES[trouble]
+    with serve([server.database], tmp_path, engine, more=more) as servers:
         [site] = servers
-        user, jar = site.get("new_user", name=f"hangs-{engine}").user, Jar()
+        user, jar = site.get("new_user", name=f"{trouble} {engine}").user, Jar()
         jar.get(site, "log_in", user=user)
-        pool = ThreadPoolExecutor(1)
-        pids = server.hang()
-        try:
-            time.sleep(1.2)
-            asker = pool.submit(site.get, "session", jar.cookie)
-            time.sleep(0.2)
-            for wait in (1.9, 0.5, 0.5, 0.5):
+        with ThreadPoolExecutor(1) as pool:
+            with happens(server):
+                time.sleep(1.2)
+                asker = pool.submit(site.get, "session", jar.cookie)
+                time.sleep(0.2)
+                for wait in (1.9, 0.5, 0.5, 0.5):
+                    began = time.monotonic()
+                    assert site.get("session", jar.cookie).user == user
+                    assert time.monotonic() - began < wait
                 began = time.monotonic()
-                assert site.get("session", jar.cookie).user == user
-                assert time.monotonic() - began < wait
-            began = time.monotonic()
-            assert site.get("ping").status == 200  # without a session
-            assert time.monotonic() - began < 0.5
-            assert not asker.done()
-        finally:
-            server.go_on(pids)
-        assert asker.result(20).user == user
-        pool.shutdown()
+                assert site.get("ping").status == 200  # without a session
+                assert time.monotonic() - began < 0.5
+                assert not asker.done()
+            assert asker.result(20).user == user
+        assert jar.post(site, "put", recovered="1").status == 200, logs(servers)
+
+
+def test_end_that_a_failover_has_lost_is_written_again(tmp_path: Path) -> None:
+    """The standby takes over without having got it; asynchronous replication promises no more.
+
+    Processes that know of the end hold to it meanwhile.
+    """
+    with (
+        postgresql.primary() as first,
+        postgresql.standby(first) as second,
+        haproxy([first.port, second.port], "first") as port,
+    ):
+        first.ask("ALTER SYSTEM RESET synchronous_standby_names")
+        first.ask("SELECT pg_reload_conf()")
+        long = {"STALE_IF_ERROR": 60, "ROTATE_GRACE": 90, "ROTATE_AFTER": 100}
+        more = {"OPTIONS": TIMES}
+        databases = [postgresql.at(port)] * 2
+        with serve(
+            databases, tmp_path, "hybrid", jwtsession=long, more=more, SITE_LONG_LOOK="3"
+        ) as servers:
+            here, there = servers
+            user, jar = here.get("new_user", name="lost").user, Jar()
+            jar.get(here, "log_in", user=user)
+            sid = here.get("session", jar.cookie).json["sid"]
+            until(lambda: second.has_row("django_jwtsession_session", "user_id", user))
+            second.stop()
+            copy = jar.copy()
+            assert jar.get(here, "log_out").status == 200
+            until(lambda: there.get("session", copy.cookie).user is None, 2)
+            assert first.program is not None
+            first.program.kill()
+            second.start()
+            second.ask("SELECT pg_promote()")
+
+            def is_gone() -> bool:
+                for site in servers:
+                    answer = site.get("session", copy.cookie)
+                    assert answer.status == 500 or answer.user is None
+                written = second.has_row("django_jwtsession_revocation", "name", sid)
+                return written and not second.has_row("django_jwtsession_session", "user_id", user)
+
+            until(is_gone, 20, 0.1)
+            # A process that has never heard of it.
+            with serve([second.database], tmp_path / "new", "hybrid") as [fresh]:
+                assert fresh.get("session", copy.cookie).user is None
 
 
 def test_full_recovery_after_a_standby_takes_over(tmp_path: Path) -> None:

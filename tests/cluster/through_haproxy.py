@@ -6,6 +6,7 @@ python -m tests.cluster.through_haproxy python -m pytest tests/services
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -19,6 +20,7 @@ def main(command: list[str]) -> int:
     if os.getuid() != 0 or not is_installed() or not found("haproxy"):
         print("SKIPPED: Galera and HAProxy need root, mariadb-server, galera-4 and haproxy")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of what stops the nodes
     with galera() as nodes, haproxy([node.port for node in nodes]) as port:
         url = f"mysql://root@127.0.0.1:{port}/jwtsession"
         env = {**os.environ, "DATABASE_URL": url, "SEVERAL_NODES": "1"}

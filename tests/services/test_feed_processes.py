@@ -16,6 +16,7 @@ from tests.conftest import ENGINES
 
 from .client import Jar, Running, together
 from .conftest import logged_in, make_user, needs_database_server
+from .core import sid_of
 from .servers import Database, Server, Site, serve, until
 
 needs_database_server()
@@ -136,6 +137,24 @@ def test_entry_of_a_transaction_that_commits_late_is_found(served: Callable[...,
         assert server.get("session", jar.cookie).user == user
         transaction.commit()
         until(lambda: server.get("session", jar.cookie).user is None, WITHIN)
+
+
+def test_lines_that_say_they_are_of_another_time_make_nobody_deaf(
+    served: Callable[..., Site],
+) -> None:
+    """A database server 20 minutes ahead wrote once; another, that takes over, is 14 s behind."""
+    site = served("gthread", engine="cookie")
+    [server] = site.servers
+    user = make_user(site)
+    for age in (-1200, 14):
+        jars = [logged_in(server, user) for _ in range(3)]
+        for jar in jars:
+            with contextlib.closing(insert_late(site.database, sid_of(site, jar), age)) as line:
+                line.commit()
+            until(lambda jar=jar: server.get("session", jar.cookie).user is None, WITHIN)
+        other = logged_in(server, user)
+        server.get("end_session", sid=sid_of(site, other))
+        until(lambda jar=other: server.get("session", jar.cookie).user is None, WITHIN)
 
 
 @pytest.mark.parametrize("off", [10.0, -10.0])

@@ -1,4 +1,4 @@
-"""What a test wants to be other than in real life: the clock, how long a rotation settles."""
+"""What a test wants to be other than in real life: the clock, how long something takes."""
 
 import os
 from datetime import timedelta
@@ -19,13 +19,19 @@ def shift(seconds: float) -> None:
 
 
 def apply() -> None:
-    """Let this process's clock be SITE_CLOCK seconds off, and rotations settle in SITE_SETTLE."""
+    """Let this process's clock be SITE_CLOCK seconds off, and rotations settle in SITE_SETTLE.
+
+    SITE_LONG_LOOK is how often (seconds) it looks for what the database has lost.
+    """
     from django_jwtsession.backends import rotation
+    from django_jwtsession.revocation import learning
 
     if seconds := float(os.environ["SITE_CLOCK"]):
         shift(seconds)
     if settle := os.environ["SITE_SETTLE"]:
         rotation.SETTLE = float(settle)
+    if seconds := float(os.environ.get("SITE_LONG_LOOK", "0")):
+        learning._LONG_LOOK_EVERY = seconds
     _break(os.environ.get("SITE_BREAK", ""))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import io
 from http.cookies import SimpleCookie
 from time import perf_counter_ns, process_time_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
@@ -18,14 +18,24 @@ USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:149.0) Gecko/20100101 Firefox/1
 CLOCKS = {"wall": perf_counter_ns, "cpu": process_time_ns}
 
 
+class Jar(NamedTuple):
+    """The cookies of a session, and of the device that it is bound to."""
+
+    cookie: str | None = None
+    proof: str | None = None
+
+
+NO_COOKIES = Jar()
+
+
 class Client:
-    """A browser with one cookie. `get()` takes a path and returns the nanoseconds it took."""
+    """A browser. `get()` takes a path and returns the nanoseconds it took."""
 
     clock = staticmethod(perf_counter_ns)
 
-    def __init__(self, handler: Any, cookie: str | None = None) -> None:
+    def __init__(self, handler: Any, jar: Jar = NO_COOKIES) -> None:
         self.handler = handler
-        self.cookie = cookie
+        self.cookie, self.proof = jar
         self.method = "GET"
         self.follows = True  # whether it keeps the cookies it is given
         self.cookie_bytes = 0
@@ -40,6 +50,18 @@ class Client:
             return
         if header.lstrip().startswith("sessionid="):  # Django 5.2 puts a space in front
             self.cookie = SimpleCookie(header)["sessionid"].value or None
+        elif header.lstrip().startswith("__Host-dbsc="):
+            self.proof = SimpleCookie(header)["__Host-dbsc"].value or None
+
+    @property
+    def cookies(self) -> str:
+        """What it sends, "" for nothing."""
+        jar = {"sessionid": self.cookie, "__Host-dbsc": self.proof}
+        return "; ".join(f"{name}={value}" for name, value in jar.items() if value is not None)
+
+    @property
+    def jar(self) -> Jar:
+        return Jar(self.cookie, self.proof)
 
 
 class WSGIClient(Client):
@@ -65,8 +87,8 @@ class WSGIClient(Client):
             "wsgi.multiprocess": True,
             "wsgi.run_once": False,
         }
-        if self.cookie is not None:
-            environ["HTTP_COOKIE"] = f"sessionid={self.cookie}"
+        if self.cookies:
+            environ["HTTP_COOKIE"] = self.cookies
         answer: list[Any] = []
         clock = self.clock
         started = clock()
@@ -97,8 +119,8 @@ class ASGIClient(Client):
         ]
         if self.method == "POST":
             headers.append((b"content-length", b"0"))
-        if self.cookie is not None:
-            headers.append((b"cookie", f"sessionid={self.cookie}".encode()))
+        if self.cookies:
+            headers.append((b"cookie", self.cookies.encode()))
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},

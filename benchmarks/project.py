@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -77,6 +77,12 @@ ENGINES = {
     "cookie HS256": _ours("cookie", ALGORITHMS=["HS256"]),
     "db": _ours("db"),
     "hybrid": _ours("hybrid"),
+    # Its visitor's session is bound to a device; the proof lasts as long as a run.
+    "hybrid strict": replace(
+        _ours("hybrid"),
+        apps=("django_jwtsession", "django_jwtsession.contrib.dbsc"),
+        settings={"DBSC": {"MODE": "strict", "MAX_AGE": 24 * 60 * 60}},
+    ),
     "django signed_cookies": _django("signed_cookies"),
     "django db": _django("db", revocable=True),
     "django cached_db": _django("cached_db", revocable=True, package="redis"),
@@ -243,6 +249,12 @@ def log_out(request: HttpRequest) -> HttpResponse:
     return answer(request)
 
 
+def bind(request: HttpRequest) -> HttpResponse:
+    from benchmarks import bound  # its model needs the app
+
+    return bound.bind(request, answer(request))
+
+
 async def aplain(request: HttpRequest) -> HttpResponse:
     return answer(request)
 
@@ -274,17 +286,17 @@ async def alog_out(request: HttpRequest) -> HttpResponse:
     return answer(request)
 
 
+_PAGES: dict[str, tuple[Any, Any]] = {
+    "plain": (plain, aplain),
+    "read": (read, aread),
+    "user": (user, auser),
+    "write": (write, awrite),
+    "login": (log_in, alog_in),
+    "logout": (log_out, alog_out),
+    "bind": (bind, bind),
+}
 urlpatterns = [
-    path("wsgi/plain/", plain),
-    path("wsgi/read/", read),
-    path("wsgi/user/", user),
-    path("wsgi/write/", write),
-    path("wsgi/login/", log_in),
-    path("wsgi/logout/", log_out),
-    path("asgi/plain/", aplain),
-    path("asgi/read/", aread),
-    path("asgi/user/", auser),
-    path("asgi/write/", awrite),
-    path("asgi/login/", alog_in),
-    path("asgi/logout/", alog_out),
+    path(f"{interface}/{name}/", view)
+    for name, views in _PAGES.items()
+    for interface, view in zip(("wsgi", "asgi"), views, strict=True)
 ]

@@ -66,6 +66,7 @@ GOALS = [
     _goal("cookie read / signed_cookies", "cookie", "read", STOCK, 0.70, 0.20),
     _goal("hybrid read / signed_cookies", "hybrid", "read", STOCK, 0.75, 0.20),
     _goal("hybrid read / django db", "hybrid", "read", "django db", 0.08, 0.05),
+    _goal("strict hybrid read / hybrid", "hybrid strict", "read", "hybrid", 1.10, 1.10),
     _goal("db read / django db", "db", "read", "django db", 0.60, 0.60),
     _goal("cookie write / signed_cookies", "cookie", "write", STOCK, 0.75, 0.35),
     _goal("db write / django db", "db", "write", "django db", 0.50, 0.60),

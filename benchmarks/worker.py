@@ -17,10 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
-from importlib import import_module
 from statistics import mean, median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
+
+if TYPE_CHECKING:
+    from benchmarks.clients import Jar
 
 LOGINS = ("login", "logout")  # of another visitor
 SCENARIOS = ("anonymous", "untouched", "read", "first read", "user", "write", "write by POST")
@@ -64,7 +66,7 @@ class Worker:
         import django
 
         django.setup()
-        from benchmarks.clients import CLOCKS, INTERFACES, Client
+        from benchmarks.clients import CLOCKS, INTERFACES, NO_COOKIES, Client
 
         Client.clock = staticmethod(CLOCKS[clock])
         self._client, self._handler = INTERFACES[interface]
@@ -73,7 +75,7 @@ class Worker:
         self.baseline = self._client(self._load([]))
         self.sessions = self._load(list(self.engine.middleware))
         self.with_user = self._load(self.engine.with_user) if self.has_sessions else self.sessions
-        self._jar = self._log_in() if self.has_sessions else None
+        self._jar = self._log_in() if self.has_sessions else NO_COOKIES
         random.seed(1)
         gc.collect()
         gc.freeze()
@@ -84,12 +86,16 @@ class Worker:
         settings.MIDDLEWARE = middleware
         return self._handler()
 
-    def _log_in(self) -> str:
+    def _log_in(self) -> Jar:
         client = self._client(self.sessions)
         client.get("login")
+        if "DBSC" in self.engine.settings:
+            client.method = "POST"
+            client.get("bind")
         assert client.cookie is not None
         assert client.status == 200
-        return client.cookie
+        jar: Jar = client.jar
+        return jar
 
     # --- one block -------------------------------------------------------------------------------
 
@@ -159,11 +165,11 @@ class Worker:
                 before()
                 queries.clear()
                 client.cookie_bytes = 0
-                sent = client.cookie
+                sent = client.cookies
                 with connection.execute_wrapper(count):
                     client.get(page)
                 asked = [sql for sql in queries if "jwtsession_revocation" not in sql]
-                line = f"Cookie: sessionid={sent}\r\n" if sent else ""
+                line = f"Cookie: {sent}\r\n" if sent else ""
                 seen.append((len(asked), client.cookie_bytes, len(line)))
             self._keep(client, scenario)
         names = ("queries", "set_cookie", "cookie")
@@ -178,7 +184,8 @@ class Worker:
             return client, "plain", _nothing
         before: Callable[[], object] = _nothing
         if scenario == "anonymous":
-            client.cookie, client.follows = None, False
+            client.cookie = client.proof = None
+            client.follows = False
         elif scenario == "forged":
             client.cookie, client.follows = self._forge(client.cookie), False
         elif scenario == "first read" and self.engine.ours:
@@ -188,7 +195,7 @@ class Worker:
         elif scenario == "refresh":
             before = self._make_due(client, stack)
         elif scenario in LOGINS:
-            client.cookie = None
+            client.cookie = client.proof = None
             before = self._other_way(client, scenario)
             if scenario == "login":
                 stack.callback(before)
@@ -196,7 +203,7 @@ class Worker:
 
     def _keep(self, client: Any, scenario: str) -> None:
         if self.has_sessions and client.follows and scenario not in LOGINS:
-            self._jar = client.cookie
+            self._jar = client.jar
 
     @staticmethod
     def _other_way(client: Any, scenario: str) -> Callable[[], object]:
@@ -233,14 +240,15 @@ class Worker:
         stateless = self.engine.session_engine.endswith("cookie")
         past = time.time() - (0.6 * age if stateless else 120)
         with mock.patch("time.time", return_value=past):
-            client.cookie = self._log_in()
+            client.cookie, client.proof = self._log_in()
         if stateless:
             return _nothing
+        from django_jwtsession.conf import get_config
         from django_jwtsession.models import Session
         from django_jwtsession.tokens.sid import uuid_from_sid
 
-        store = import_module(self.engine.session_engine).SessionStore(client.cookie)
-        row = Session.objects.filter(pk=uuid_from_sid(store.sid))
+        claims = get_config().codec.read(client.cookie, time.time())
+        row = Session.objects.filter(pk=uuid_from_sid(claims.sid))
         return lambda: row.update(expires_at=timezone.now() + timedelta(seconds=0.4 * age))
 
 

@@ -6,18 +6,28 @@ function of the request that tells whether its view needs a proof.
 """
 
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 DEFAULTS = {"MODE": "proof", "MAX_AGE": 600, "REQUIRE": None}
 
 
+@cache
 def setting(name: str) -> Any:
     """Return a value of ``DBSC``; ages in seconds."""
     value = getattr(settings, "DBSC", DEFAULTS).get(name, DEFAULTS[name])
     return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _forget(**kwargs: Any) -> None:
+    setting.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="django_jwtsession.contrib.dbsc")
 
 
 def problems() -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection
 from typing import Any
@@ -24,8 +23,6 @@ NAME, TYP, REFRESH = "__Host-dbsc", "dbp+jwt", "/dbsc/refresh"
 # What the browser is told of the cookie beforehand: with others it signs at each request.
 TOLD = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _ATTRIBUTES: Any = {"secure": True, "httponly": True, "samesite": "Lax"}
-# Parsing all cookies once more takes a tenth of what a read takes.
-_find = re.compile(rf"(?:^|; ?){NAME}=([^;]*)").search
 # Seconds for which tokens from before the binding open a session: they may be on their way.
 _ON_ITS_WAY = 10
 
@@ -52,12 +49,16 @@ def take_away(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def _proof(session: Opening) -> Claims | None:
-    """Return the proof that came with a session's request, if it is good now."""
-    found, now = _find((session.environ or {}).get("HTTP_COOKIE", "")), time.time()
-    if found is None:
+    """Return the proof that came with a session's request, if it is good now.
+
+    Parsing all cookies once more would take a tenth of what a read takes.
+    """
+    cookies = "; " + (session.environ or {}).get("HTTP_COOKIE", "")
+    token, now = cookies.partition(f"; {NAME}=")[2].partition(";")[0], time.time()
+    if not token:
         return None
     try:
-        proof = session.config.codec_in(current_place(), typ=TYP).read(found[1], now)
+        proof = session.config.codec_in(session._feed.place, typ=TYP).read(token, now)
     except BadToken:
         return None
     return proof if now - proof.iat <= setting("MAX_AGE") else None

@@ -47,8 +47,7 @@ __all__ = ("FreshLoginAdminMixin", "SessionAdmin", "SessionEventAdmin", "Session
 
 _BOUND = pgettext_lazy(
     "sessions",
-    "A copy of its cookie stops working within minutes: the device proves again and again that it"
-    " has a key that cannot be copied.",
+    "The device proves every few minutes that it has a key that cannot be copied, as a cookie can.",
 )
 
 

@@ -39,7 +39,8 @@ from .plans import Scan, reads_to_the_end, scans
 
 pytestmark = pytest.mark.django_db
 
-ROWS = 30_000
+# SQLite chooses by what ANALYZE has counted, of fewer rows as well.
+ROWS = 30_000 if connection.vendor != "sqlite" else 12_000
 SESSIONS = "/admin/django_jwtsession/session/"
 HISTORY = "/admin/django_jwtsession/sessionevent/"
 
@@ -175,7 +176,7 @@ def test_ending_one_or_a_users_finds_them_by_an_index(engine: str) -> None:
 
 def test_ending_all_walks_the_key_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batch by batch it goes on where it was: it does not look for the rest from the beginning."""
-    monkeypatch.setattr(revocation, "_BATCH", 100)  # of 30,000; 1000 are worth reading them all
+    monkeypatch.setattr(revocation, "_BATCH", 100)  # 1000 of 30,000 are worth reading them all
     with CaptureQueriesContext(connection) as queries:
         found = scans(revoke_all_sessions)
     asked = (query["sql"] for query in queries)

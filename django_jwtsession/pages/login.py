@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from django import forms
 from django.conf import settings
@@ -66,8 +65,8 @@ def is_same_origin(request: HttpRequest) -> bool:
 
     For what has no CSRF token: a request without an Origin is not one of these.
     """
-    scheme, host = urlsplit(request.headers.get("Origin", ""))[:2]
-    is_own = host == request.get_host() and scheme in ("https", request.scheme)
+    own = [f"{scheme}://{request.get_host()}" for scheme in ("https", request.scheme)]
+    is_own = request.headers.get("Origin") in own
     return is_own and request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
 
 

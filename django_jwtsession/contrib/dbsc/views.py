@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -66,13 +66,19 @@ def _protocol(view: Callable[[HttpRequest, Any], HttpResponse]) -> Callable[...,
         except BadToken:
             return JsonResponse({"error": "bad_response"}, status=400)
         except (DatabaseError, InterfaceError):
-            return _later()
+            return JsonResponse({"error": "later"}, status=503)
 
     return guarded
 
 
+def _quietly(response: Any) -> HttpResponse:
+    """Return an answer that is no fault of anybody's, and that Django is not to log as one."""
+    response._has_been_logged = True
+    return cast(HttpResponse, response)
+
+
 def _later() -> HttpResponse:
-    return JsonResponse({"error": "later"}, status=503)
+    return _quietly(JsonResponse({"error": "later"}, status=503))
 
 
 def _must_wait(session: Any, own: Any) -> bool:
@@ -146,8 +152,9 @@ def _bind(session: Any, jwk: dict[str, Any]) -> bool:
 
 def _check_audience(request: HttpRequest, signed: Presented) -> None:
     """Raise BadToken for what was signed for another site; most browsers do not say."""
-    parts = urlsplit(str(signed.payload.get("aud", f"//{request.get_host()}")))
-    if parts.netloc != request.get_host() or parts.path not in ("", "/", request.path):
+    origins = (f"{scheme}://{request.get_host()}" for scheme in ("https", request.scheme))
+    own = [f"{origin}{path}" for origin in origins for path in ("", "/", request.path)]
+    if signed.payload.get("aud", own[0]) not in own:
         raise BadToken(Reason.AUDIENCE)
 
 
@@ -184,8 +191,7 @@ def _ended(sid: str) -> HttpResponse:
 
 
 def _challenged(session: Any, after: int) -> HttpResponse:
-    response: Any = JsonResponse({"error": "sign_the_challenge"}, status=403)
-    response._has_been_logged = True  # no 403 to worry about: many proofs begin so
+    response = _quietly(JsonResponse({"error": "sign_the_challenge"}, status=403))
     return _with_challenge(response, session.sid, after)
 
 

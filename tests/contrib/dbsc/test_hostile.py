@@ -18,6 +18,7 @@ from jwt.algorithms import RSAAlgorithm
 from django_jwtsession.contrib.dbsc import views
 from django_jwtsession.contrib.dbsc.models import Binding
 from django_jwtsession.models import Session
+from django_jwtsession.tokens import base64url
 
 from .browser import PROOF, Browser, Key, compact
 
@@ -34,6 +35,15 @@ def with_rsa(bits: int, payload: dict[str, Any]) -> str:
     sign = RSAAlgorithm(RSAAlgorithm.SHA256).sign
     header = {"alg": "RS256", "typ": "dbsc+jwt", "jwk": jwk}
     return compact(header, payload, lambda message: sign(message, key))
+
+
+def nested(key: Key) -> str:
+    """Return a JWS with arrays in arrays, as many as there is room for."""
+    header = base64url.encode(
+        json.dumps({"alg": "ES256", "typ": "dbsc+jwt", "jwk": key.jwk}).encode()
+    )
+    message = header + b"." + base64url.encode(b'{"jti":' + b"[" * 1300 + b"]" * 1300 + b"}")
+    return (message + b"." + base64url.encode(key.sign(message))).decode()
 
 
 def registrations(browser: Browser) -> dict[str, str]:
@@ -71,7 +81,10 @@ def registrations(browser: Browser) -> dict[str, str]:
         "no challenge": key.jws({"authorization": offer["authorization"]}, jwk=key.jwk),
         "no authorization": key.jws({"jti": offer["challenge"]}, jwk=key.jwk),
         "another aud": key.jws({**good, "aud": "https://evil.test/dbsc/start"}, jwk=key.jwk),
+        "aud is no URL": key.jws({**good, "aud": "https://["}, jwk=key.jwk),
+        "aud is a list": key.jws({**good, "aud": ["https://testserver"]}, jwk=key.jwk),
         "another page's aud": key.jws({**good, "aud": "https://testserver/x"}, jwk=key.jwk),
+        "very nested": nested(key),
         "swapped": key.jws(
             {"jti": offer["authorization"], "authorization": offer["challenge"]}, jwk=key.jwk
         ),
@@ -198,6 +211,8 @@ def test_refresh_for_another_id_is_refused(browser: Browser, user: User, sid: st
         ("post", {"Origin": "null"}, 403),
         ("post", {"Origin": "https://evil.test"}, 403),
         ("post", {"Origin": "http://testserver"}, 403),
+        ("post", {"Origin": "https://["}, 403),
+        ("post", {"Origin": "https://testserver, https://testserver"}, 403),
         ("post", {"Origin": "https://testserver.evil.test"}, 403),
         ("post", {"Origin": "https://testserver", "Sec-Fetch-Site": "cross-site"}, 403),
         ("post", {"Origin": "https://testserver", "Sec-Fetch-Site": "same-site"}, 403),

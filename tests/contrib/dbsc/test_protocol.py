@@ -119,6 +119,13 @@ def test_refresh_asks_for_a_challenge_and_takes_its_signature(
     assert Binding.objects.get().last_proof_at.timestamp() == time.time()
 
 
+def test_no_cache_keeps_an_answer(browser: Browser, user: User) -> None:
+    login = browser.login(user)
+    assert "private" in login["Cache-Control"]
+    for answer in (browser.register(), browser.ask(), browser.answer(), browser.ask("x")):
+        assert "no-store" in answer["Cache-Control"]
+
+
 def test_each_proof_brings_the_challenge_of_the_next(
     browser: Browser, user: User, clock: Any
 ) -> None:
@@ -233,61 +240,6 @@ def test_second_login_of_another_user_ends_the_first_binding(browser: Browser, u
     )
     assert old.status_code in (403, 410)
     assert browser.refresh().status_code == 200
-
-
-# --- epochs --------------------------------------------------------------------------------------
-
-
-def test_binding_stays_in_a_new_epoch(browser: Browser, user: User) -> None:
-    browser.bind(user)
-    sid, challenge = browser.sid, browser.challenge
-    browser.login(user)  # again: the sid stays
-    assert browser.get("/age/").content != b"None"
-    assert browser.answer(browser.key.jws({"jti": challenge})).status_code == 200
-    assert browser.sid == sid
-
-
-def test_browser_that_has_lost_its_key_binds_anew_after_a_login(
-    browser: Browser, user: User, clock: Any
-) -> None:
-    browser.bind(user)
-    clock.shift(700)
-    browser.key, browser.bound = Key(), None
-    browser.bind(user)
-    assert browser.answer().status_code == 200
-    assert Binding.objects.count() == 1
-
-
-def test_refresh_by_the_key_before_is_no_theft(browser: Browser, user: User, clock: Any) -> None:
-    browser.bind(user)
-    old_key, old_challenge = browser.key, browser.challenge
-    clock.shift(700)
-    browser.key = Key()
-    browser.bind(user)
-    response = browser.answer(old_key.jws({"jti": old_challenge}))
-    # With a challenge the old key would sign that, and this would be theft.
-    assert (response.status_code, "Secure-Session-Challenge" in response.headers) == (503, False)
-    assert browser.answer().status_code == 200
-
-
-def test_login_with_the_key_at_hand_offers_nothing_and_keeps_it(
-    browser: Browser, user: User, clock: Any
-) -> None:
-    browser.bind(user)
-    clock.shift(500)
-    assert "Secure-Session-Registration" not in browser.login(user).headers
-    clock.shift(500)
-    assert browser.refresh().status_code == 200
-    assert browser.get("/age/").content == b"0.0"
-
-
-def test_login_offers_a_binding_where_the_proof_is_fresh_and_the_key_is_gone(
-    browser: Browser, user: User
-) -> None:
-    browser.bind(user)
-    Binding.objects.all().delete()  # by a login in another tab, say
-    assert "Secure-Session-Registration" in browser.login(user).headers
-    assert browser.register().status_code == 200
 
 
 # --- guarded views -------------------------------------------------------------------------------

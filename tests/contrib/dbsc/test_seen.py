@@ -202,3 +202,13 @@ def test_core_knows_nothing_of_the_app() -> None:
     core = [path for path in package.rglob("*.py") if "contrib" not in path.parts[-3:]]
     assert not [path for path in core if "import dbsc" in path.read_text(encoding="utf-8")]
     assert not [path for path in core if "contrib.dbsc import" in path.read_text(encoding="utf-8")]
+
+
+def test_app_hooks_into_the_core_at_two_places() -> None:
+    found = []
+    for path in Path(dbsc.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            found += [ast.unparse(target) for target in targets]
+    on_classes = [name for name in found if "." in name and name[0].isupper()]
+    assert sorted(on_classes) == ["SessionMiddleware.inside", "TokenSession.bindings"]

@@ -43,9 +43,10 @@ _METHODS = {
     Action.SAVE: "save",
     Action.REFRESH: "refresh",
     Action.REISSUE: "reissue",
+    Action.HAND_OVER: "hand_over",
     Action.TOUCH: "touch",
 }
-_SETS_COOKIE = (Action.SAVE, Action.REFRESH, Action.REISSUE)
+_SETS_COOKIE = (Action.SAVE, Action.REFRESH, Action.REISSUE, Action.HAND_OVER)
 _CHANGES_COOKIE = (*_SETS_COOKIE, Action.DELETE)
 
 
@@ -208,6 +209,7 @@ def decide(request: HttpRequest, response: HttpResponseBase) -> Action:
     options = get_options()
     now = time.time()
     is_ours, empty = isinstance(session, TokenSession), session.is_empty()
+    began = is_ours and session.began_epoch
     # Only a session that was read knows when it ends; those of other engines never say.
     read = is_ours and session.accessed and not session.modified and not empty
     read = read and session.is_due(now)
@@ -215,8 +217,9 @@ def decide(request: HttpRequest, response: HttpResponseBase) -> Action:
     # Asked for by nearly no request: whether the visitor has done anything.
     passive = (refresh_due or options.save_every_request) and is_passive(request)
     return respond(
-        has_cookie=empty and _has_cookie(request),
+        has_cookie=(empty or began) and _has_cookie(request),
         empty=empty,
+        began=began,
         ended=not is_ours or session.ended is Ended.HERE,
         no_token=is_ours and session.ended is Ended.NO_TOKEN,
         write=session.modified or (options.save_every_request and not (is_ours and passive)),

@@ -22,12 +22,14 @@ class SessionAPI(SessionBase):
     """A session whose cookie is a token (DESIGN section 2).
 
     `cookie_due` says that the browser's cookie is behind this session though nothing of it is left
-    to save. `ended` says how the session that the request came with has ended, and so what may
-    happen to the cookie. `environ` is the META of the request, where the middleware or a login gave
-    it: rows and history take the device from it.
+    to save, `began_epoch` that this request has begun an epoch: other cookies open nothing now.
+    `ended` says how the session that the request came with has ended, and so what may happen to the
+    cookie. `environ` is the META of the request, where the middleware or a login gave it: rows and
+    history take the device from it.
     """
 
     cookie_due = False
+    began_epoch = False
     environ: Mapping[str, Any] | None = None
     # Whether it is time to look if another device or address uses the session: now and then.
     look_for_change = False
@@ -42,7 +44,6 @@ class SessionAPI(SessionBase):
     _claims: Claims | None = None
     # What came and was not let in, since its epoch has passed: a login may take its session up.
     _earlier: Claims | None = None
-    _began_epoch = False
     _logging_out = False
     _is_login = False
 
@@ -90,6 +91,10 @@ class SessionAPI(SessionBase):
 
     def _freshening(self, now: float) -> Flow[bool]:
         """Make sure that a cookie may go out for this session; False if it must not."""
+        raise NotImplementedError
+
+    def _handing_over(self) -> Flow[bool]:
+        """Have a token of the epoch that began, as it is stored; False where it is not."""
         raise NotImplementedError
 
     def _revalidating(self) -> Flow[None]:
@@ -252,7 +257,7 @@ class SessionAPI(SessionBase):
     def _renewing(self) -> Flow[None]:
         yield
         self._get_session()
-        if self.identity is not None and not self._began_epoch:
+        if self.identity is not None and not self.began_epoch:
             run(self._beginning_epoch(is_soft=False))
             self.modified = True
 

@@ -108,8 +108,8 @@ class Belonging(Opening):
         if self.identity is None and not self._take_up(data):
             run(self._creating())
         before, user = self._identity(), session_data.user_of(data)
-        is_again = before.user == user and before.auth_time is not None and not self._began_epoch
-        if not self._began_epoch:
+        is_again = before.user == user and before.auth_time is not None and not self.began_epoch
+        if not self.began_epoch:
             run(self._beginning_epoch(is_soft=is_again))
         who = self._identity()
         at = self._login_time(time.time(), user)

@@ -45,7 +45,7 @@ class SessionStore(CookieReading):
 
     def _begin(self) -> None:
         self.identity = Identity(new_sid(), new_epoch(0, time.time()))
-        self.ended, self._began_epoch = Ended.NOT, True
+        self.ended, self.began_epoch = Ended.NOT, True
 
     def _saving(self, must_create: bool) -> Flow[None]:
         if "_session_cache" not in self.__dict__ and self._given is not None:
@@ -166,16 +166,24 @@ class SessionStore(CookieReading):
         end = self._feed.end_of(who.sid)
         if who.user is not None and self._has_ended() and not self._goes_on_elsewhere():
             raise SessionInterrupted("The session has ended while the request was running.")
-        if end == math.inf:  # of an anonymous one nothing is lost
-            self._begin()
+        if self._goes_on_elsewhere() and who.user is not None and not is_soft:
+            self.ended = Ended.PASSED  # what came before that epoch is worthless already
+            return
+        if end == math.inf or (who.user is None and self._goes_on_elsewhere()):
+            self._begin()  # of an anonymous one nothing is lost
             self._put(now)
             return
         until = self._life_of_tokens(now)
         epoch = new_epoch(max(who.epoch, int(end or 0)), now)
         self.identity = who.but(epoch=epoch, proved_at=round(now, 3) if proves else who.proved_at)
-        self._began_epoch, self.ended = True, Ended.NOT
+        self.began_epoch, self.ended = True, Ended.NOT
         revocation.begin_epoch(who.sid, epoch, until, is_soft)
         self._put(now)
+
+    def _handing_over(self) -> Flow[bool]:
+        yield
+        who = self._identity()
+        return self._feed.end_of(who.sid) == who.epoch - 1
 
     def _life_of_tokens(self, now: float) -> float:
         """Return until when tokens of this epoch can live, those of parallel requests included."""
@@ -193,6 +201,9 @@ class SessionStore(CookieReading):
         if earlier is None or earlier.sub is None or earlier.sub != session_data.user_of(data):
             return False
         self.identity, self._claims = session_data.identity_of(earlier), earlier
+        theirs = self._unpack(earlier) or Data()
+        theirs.pop(session_data.POLICY_KEY, None)  # that of the login before
+        data.update({**theirs, **data})
         return True
 
     def _deleting(self, session_key: str | None) -> Flow[None]:

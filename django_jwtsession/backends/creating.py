@@ -96,7 +96,7 @@ class RowCreating(TokenSession):
             except CreateError:  # a sid that is taken
                 continue
             self.ended = Ended.NOT
-            self.modified = self._began_epoch = True
+            self.modified = self.began_epoch = True
             return
 
     def _new_instance(self, data: dict[str, Any], now: float) -> Any:

@@ -57,8 +57,7 @@ class SessionStore(RowKeys):
         if self._is_without_key(came, read):
             self._earlier = came if isinstance(came, Claims) else None
             return self._be_nobody(Ended.REFUSED)
-        self._enter(came, read, ended)
-        return self._data_in(read.content)
+        return self._enter(came, read, ended)
 
     def _is_without_key(self, came: Claims | Key, read: Read) -> bool:
         """Tell whether the session is bound to a key that this request does not prove to have."""
@@ -107,14 +106,20 @@ class SessionStore(RowKeys):
             return Ended.REFUSED
         refusals.log(Reason.REVOKED)
         self._earlier = came
-        is_of_login = came.ep >= content.identity.login_epoch
         verdict = rotation.judge_earlier(
             row.epoch,
             self._began,
-            only_reads=content.is_soft and is_of_login and self._reads_only(),
+            only_reads=self._still_reads(came, content),
             uploads=rotation.uploads(self.environ or {}),
         )
         return EARLIER[verdict]
+
+    def _still_reads(self, came: Claims, content: Content) -> bool:
+        """Tell whether a token of an earlier epoch may still read what there was before.
+
+        That stands nowhere here: the row may hold by now what is meant for whoever gave the proof.
+        """
+        return False
 
     def _is_ended(self, content: Content) -> bool:
         """Ask the feed whether the session of a row has ended all the same."""
@@ -126,17 +131,15 @@ class SessionStore(RowKeys):
         """Judge the generation of a token by the row's; this engine has none."""
         return Ended.NOT
 
-    def _enter(self, came: Claims | Key, read: Read, ended: Ended) -> None:
-        """Be the session of a row."""
+    def _enter(self, came: Claims | Key, read: Read, ended: Ended) -> dict[str, Any]:
+        """Be the session of a row, and return its data."""
         self.known, self.ended, self.identity = read, ended, read.content.identity
         self._expires_at = read.row.expires_at
-        if isinstance(came, Claims) and came.ep != read.row.epoch:
-            # What is written is merged into the later epoch; no proof of before counts.
-            self.identity = self.identity.but(epoch=came.ep, part=came.sk, proved_at=None)
         if isinstance(came, Claims):
             self._claims = came
         else:
             self.cookie_due = True
+        return self._data_in(read.content)
 
     # --- a token of the engine `cookie` -----------------------------------------------------------
 

@@ -85,7 +85,7 @@ class Expiry(Belonging):
 
     def _idle_end(self, now: float) -> float:
         end = policy.idle_end(now, self.get_expiry_age(), self._absolute_end())
-        if not self.passive or not self._expires_at or self._began_epoch:
+        if not self.passive or not self._expires_at or self.began_epoch:
             return end
         return min(end, self._expires_at)
 
@@ -152,6 +152,17 @@ class Expiry(Belonging):
         extended = yield from self._extending(now)
         self.cookie_due = self.cookie_due or extended
         return extended
+
+    def hand_over(self) -> bool:
+        """Have a token of the epoch that began in this request; False if that was rolled back.
+
+        What the request has changed beside it is not stored.
+        """
+        return run(self._handing_over())
+
+    async def ahand_over(self) -> bool:
+        """See hand_over()."""
+        return await arun(self._handing_over())
 
     def reissue(self) -> bool:
         """Make the token one of today for the session as it is; False if no cookie may go out."""

@@ -101,7 +101,9 @@ class SessionStore(WithCopy):
         return True
 
     def _freshening(self, now: float) -> Flow[bool]:
-        if self.rotation is not None and isinstance(self.known, Read) and not self.sets_no_cookie:
+        if self.sets_no_cookie:
+            return False
+        if self.rotation is not None and isinstance(self.known, Read):
             yield
             if self._rotate(self.known):
                 return self._read_again(now)

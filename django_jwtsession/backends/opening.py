@@ -160,7 +160,7 @@ class Opening(Bound, SessionAPI):
         self._given = self._token = None
         self._claims = self.identity = self.known = self.jkt = None
         self._expires_at = 0.0
-        self.cookie_due = self._began_epoch = False
+        self.cookie_due = self.began_epoch = False
         return Data()
 
 

@@ -16,6 +16,7 @@ class Action(Enum):
     SAVE = "save the session, set its cookie"
     REFRESH = "extend the session, set its cookie"
     REISSUE = "set the cookie anew, the session stays as it is"
+    HAND_OVER = "set the cookie of the epoch that has begun, and store nothing"
     TOUCH = "note in the row that the session was seen"
 
 
@@ -23,6 +24,7 @@ def respond(
     *,
     has_cookie: bool,
     empty: bool,
+    began: bool,
     ended: bool,
     no_token: bool,
     write: bool,
@@ -40,10 +42,12 @@ def respond(
     What is optional waits for the next answer where this one may be stored by others, or where the
     view has had its own say on the cookie.
 
-    Arguments: `ended` is true where this very request ended the session that came, `no_token` where
-    what came can be nobody's; any other cookie of an empty session may be newer in the browser by
-    now, or good on another server, and stays. `write` is true where the session was modified or
-    every request saves; `used` where the request looked into it; `passive` where the visitor did
+    Arguments: `began` is true where this request has begun an epoch: the browser's cookie opens
+    nothing any more, so the new one goes out even with an error, which else would be a logout.
+    `ended` is true where this very request ended the session that came, `no_token` where what came
+    can be nobody's; any other cookie of an empty session may be newer in the browser by now, or
+    good on another server, and stays. `write` is true where the session was modified or every
+    request saves; `used` where the request looked into it; `passive` where the visitor did
     nothing (a poll, a prefetch); `shared` where others may store the answer; `spoken` where the
     view has set or deleted the session cookie. The others tell what the engine says.
     """
@@ -52,7 +56,7 @@ def respond(
         gone = ended or (no_token and not waits)
         return Action.DELETE if has_cookie and gone else Action.NOTHING
     if status >= 500:
-        return Action.NOTHING
+        return Action.HAND_OVER if began and has_cookie else Action.NOTHING
     if write:
         return Action.SAVE
     if not used or waits:

@@ -63,6 +63,9 @@ class RowRenewing(RowWriting):
             if theirs.epoch != mine.epoch:
                 if mine.user is None or theirs.user != mine.user:
                     return self._let_go(data)
+                if not is_soft:  # what came before that epoch is worthless already
+                    self.ended = Ended.PASSED
+                    return None
                 self.ended = Ended.NOT  # a proof comes before what was known
             if self._swap_epoch(read, found, data, is_soft, proves):
                 return
@@ -97,7 +100,7 @@ class RowRenewing(RowWriting):
             self.identity = before
             return False
         self.known = Read(row._replace(**after), content, now)
-        self._began_epoch, self.ended = True, Ended.NOT
+        self.began_epoch, self.ended = True, Ended.NOT
         end = revocation.row_end(self.config, row.cookie_until)
         revocation.begin_epoch(who.sid, who.epoch, end, is_soft)
         self._issue(now)
@@ -165,6 +168,14 @@ class RowRenewing(RowWriting):
             self.ended = Ended.PASSED
             return False
         self._go_on_from(read)
+        return True
+
+    def _handing_over(self) -> Flow[bool]:
+        yield
+        now = time.time()
+        if not self._read_again(now):
+            return False
+        self._issue(now)
         return True
 
     def _go_on_from(self, read: Read) -> None:

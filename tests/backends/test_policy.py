@@ -16,6 +16,7 @@ from ..conftest import DAY, NOW, WEEK
 QUIET: dict[str, Any] = {
     "has_cookie": True,
     "empty": False,
+    "began": False,
     "ended": False,
     "no_token": False,
     "write": False,
@@ -55,6 +56,10 @@ def decided(**changed: Any) -> Action:
         ({"write": True, "status": 500}, Action.NOTHING),
         ({"write": True, "status": 503}, Action.NOTHING),
         ({"write": True, "status": 499}, Action.SAVE),
+        ({"write": True, "began": True}, Action.SAVE),
+        ({"write": True, "began": True, "status": 500}, Action.HAND_OVER),
+        ({"write": True, "began": True, "status": 500, "has_cookie": False}, Action.NOTHING),
+        ({"empty": True, "began": True, "status": 500}, Action.NOTHING),
         ({"refresh_due": True}, Action.REFRESH),
         ({"refresh_due": True, "reissue_due": True, "touch_due": True}, Action.REFRESH),
         ({"refresh_due": True, "used": False}, Action.NOTHING),
@@ -88,7 +93,7 @@ flags = st.fixed_dictionaries(
 def test_server_error_and_passive_request_extend_nothing(given_flags: dict[str, Any]) -> None:
     action = policy.respond(**given_flags)
     if given_flags["status"] >= 500:
-        assert action in (Action.NOTHING, Action.DELETE)
+        assert action in (Action.NOTHING, Action.DELETE, Action.HAND_OVER)
     if given_flags["passive"]:
         assert action is not Action.REFRESH
     if not given_flags["used"] or given_flags["shared"] or given_flags["spoken"]:

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from . import sockets, views
+from . import sockets, undelivered, views
 
 urlpatterns = [
     path(f"{view.__name__}/", view)
@@ -40,6 +40,9 @@ urlpatterns = [
         views.end_all_and_fail,
         views.feed,
         views.mail,
+        undelivered.prove_and_fail,
+        undelivered.prove_in_vain,
+        undelivered.renew,
         sockets.statements,
     )
 ] + [path("pages/", include("django_jwtsession.urls"))]

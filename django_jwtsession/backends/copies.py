@@ -15,7 +15,7 @@ from ..tokens.claims import Claims
 from . import data as session_data
 from . import db, rows
 from .flows import Flow
-from .knowledge import Content, Copy, Data, Ended, Read
+from .knowledge import Content, Copy, Data, Ended, Read, Rotation
 from .opening import Key
 from .process import written
 from .refusals import refusals
@@ -27,6 +27,8 @@ _NONE: frozenset[str] = frozenset()
 class WithCopy(db.SessionStore):
     """A session with a row and a copy of it: the copy is trusted until its window ends."""
 
+    # What there is to rotate once the view is over.
+    rotation: Rotation | None = None
     _next_look = 0.0
 
     # --- reading ---------------------------------------------------------------------------------
@@ -81,8 +83,14 @@ class WithCopy(db.SessionStore):
                 raise
             return copied
         if self.identity is not None:
-            self.cookie_due = True
+            self.cookie_due = self.cookie_due or self._is_cookie_behind(came)
         return data
+
+    def _is_cookie_behind(self, came: Claims | Key) -> bool:
+        """Tell whether to send a new copy; where none fits, a cookie for what has changed."""
+        if not isinstance(came, Claims) or not came.big or not isinstance(self.known, Read):
+            return True
+        return came.ver != self.known.row.version or self.rotation is not None
 
     def _still_reads(self, came: Claims, content: Content) -> bool:
         is_of_login = came.ep >= content.identity.login_epoch

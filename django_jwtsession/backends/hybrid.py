@@ -31,8 +31,6 @@ from .rotation import Generations, Shown, Verdict, judge, uploads
 class SessionStore(WithCopy):
     """A session in the database that most requests read from their cookie."""
 
-    rotation: Rotation | None = None
-
     # --- rotation --------------------------------------------------------------------------------
 
     def _judge(self, came: Claims, read: Read) -> Ended:

@@ -262,6 +262,23 @@ def test_big_session_still_names_its_user(client: Client, user: Any, visit: Visi
     assert token.sub == str(user.pk)
 
 
+def test_page_of_a_big_session_sets_no_cookie_while_nothing_changes(
+    visit: Visit, client: Client, clock: Any
+) -> None:
+    """Else each answer could overtake one with a newer cookie, and none could be kept."""
+    visit(write(x="v" * 5000))
+    for _ in range(3):
+        clock.shift(61)
+        answer = visit(read)
+        assert b"vvv" in answer.content
+        assert not answer.cookies
+        assert "Cache-Control" not in answer.headers
+    elsewhere = hybrid.SessionStore(cookie(client))
+    elsewhere["y"] = 1
+    elsewhere.save()
+    assert visit(read).cookies
+
+
 # --- what goes out --------------------------------------------------------------------------------
 
 

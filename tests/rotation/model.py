@@ -39,6 +39,7 @@ class Token:
 
 
 ANONYMOUS = Token(-1, 0, 0, 0.0, 0.0)  # of a session of its own
+_MOVES = (Verdict.ISSUE_NEXT, Verdict.CONFIRM, Verdict.LATE)
 LONG_AGO = 20.0  # longer than an answer is on its way, and clocks differ
 
 
@@ -63,6 +64,7 @@ class Rules:
     settle: float = SETTLE
     window: float = WINDOW
     reissues: bool = True  # db sends a cookie where the session was written, and else none
+    copies: bool = True  # one that is too big for its cookie sends one where it has changed
     second_read: bool = True
     uploads: bool = True
     patient: bool = True  # an upload that was sent before the epoch gets no cookie
@@ -210,7 +212,7 @@ class Simulation:
         found = judge_earlier(
             site.row.epoch,
             request.began,
-            only_reads=not request.writes,
+            only_reads=not request.writes and self.now < request.token.trusted_until,
             uploads=request.uploads and site.rules.patient,
         )
         request.opened = found is Earlier.READS
@@ -254,7 +256,8 @@ class Simulation:
             return
         now = self.now + site.clocks[request.process]
         resends = self.now - site.epoch_began < rules.resend
-        reads_row = request.row is not None and (rules.reissues or resends)
+        is_due = rules.copies or request.token.ver != site.version or request.verdict in _MOVES
+        reads_row = request.row is not None and ((rules.reissues and is_due) or resends)
         if not reads_row and not request.writes and not resends:
             return
         row = self._rotate(request, now)

@@ -95,11 +95,12 @@ WAYS: dict[str, dict[str, Any]] = {
     "both": {"patient": False, "resend": 15.0, "delay": 1.0},
     "a second cookie": {"patient": False, "hand_over": True},
     "uploads get no cookie": {},
+    "and answers bring it again": {"resend": 15.0},
 }
 ENGINES: dict[str, dict[str, Any]] = {
     "db": {"window": 0.0, "reissues": False, "rotate_after": None},
     "hybrid": {},
-    "hybrid, too big": {"window": 0.0},
+    "hybrid, too big": {"window": 0.0, "copies": False},
 }
 
 

@@ -53,6 +53,7 @@ class Holder:
     file: tuple[Token, tuple[Token, float] | None] | None = None
     writing: bool = False
     lives: int = 0  # how often it was killed
+    is_back: bool = False  # with what its file held: nothing has come since it was killed
 
 
 @dataclass(frozen=True)
@@ -229,8 +230,7 @@ class Simulation:
 
     def _sign_in(self, request: Request) -> None:
         """Whoever holds the cookie of an earlier epoch, or none, has to; it is the same sid."""
-        assert request.holder.file is not None
-        why = "killed" if request.token is request.holder.file[0] else "overtaken"
+        why = "killed" if request.holder.is_back else "overtaken"
         why = "uploading" if request.uploads else why
         self.count[f"signed out: {why}"] += 1
         self._begin_epoch(request)
@@ -318,7 +318,7 @@ class Simulation:
     def _deliver(self, holder: Holder, life: int, token: Token) -> None:
         if holder.lives != life:
             return
-        holder.jar = token
+        holder.jar, holder.is_back = token, False
         if holder.honest and not holder.writing:
             holder.writing = True
             self.at(self.now + FILE, lambda: self._write_file(holder, life))
@@ -358,7 +358,7 @@ class Simulation:
         browser = self.browser
         assert browser.file is not None
         browser.jar, browser.spare = browser.file
-        browser.lives, browser.writing = browser.lives + 1, False
+        browser.lives, browser.writing, browser.is_back = browser.lives + 1, False, True
 
     def steal(self, first_use: float, every: float | None, *, uploads: bool = False) -> None:
         """Copy the jar now; use the copy after `first_use` seconds, then about `every` seconds."""

@@ -96,6 +96,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "a second cookie": {"patient": False, "hand_over": True},
     "uploads get no cookie": {},
     "and answers bring it again": {"resend": 15.0},
+    "and a second cookie": {"hand_over": True},
 }
 ENGINES: dict[str, dict[str, Any]] = {
     "db": {"window": 0.0, "reissues": False, "rotate_after": None},

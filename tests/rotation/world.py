@@ -241,8 +241,8 @@ class World:
         """Note a value that was stored: none that a page has made from an old copy is."""
         assert flight.key is not None
         value = GONE if flight.value is None else flight.value
-        with self.on(flight.process):
-            stored = flight.request.session.get(flight.key, GONE)
+        row = self.row()  # of a later epoch, the request does not show what it was merged into
+        stored = GONE if row is None else row.get_decoded().get(flight.key, GONE)
         if stored == value:
             self.data[flight.key] = value, flight.process, self.now
             return

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..tokens.claims import Claims
 from .rotation import Earlier
@@ -26,8 +26,7 @@ class Data(dict[str, Any]):
         return f"<session data of {len(self)} keys>"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Whose session this is, and in which epoch; times are Unix times.
 
     `user` is the user's id as text, None for an anonymous session. `part` is the random part of
@@ -38,15 +37,19 @@ class Identity:
 
     sid: str
     epoch: int
-    part: str | None = field(default=None, repr=False)
+    part: str | None = None
     auth_time: float | None = None
     proved_at: float | None = None
     login_epoch: int = 0
-    user: str | None = field(default=None, repr=False)
+    user: str | None = None
+
+    def __repr__(self) -> str:
+        """Show neither user nor key: tracebacks go to error trackers."""
+        return f"<Identity of {self.sid}, epoch {self.epoch}>"
 
     def but(self, **changes: Any) -> Identity:
         """Return this identity with some values changed."""
-        return replace(self, **changes)
+        return self._replace(**changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,7 @@ class Incoming:
     environ: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """What a row holds under its seal."""
 
     identity: Identity
@@ -73,8 +75,11 @@ class Content:
     # Whether requests that bring the epoch before may still read for a moment: after a proof of
     # identity, not after a login or a new password.
     is_soft: bool
-    payload: bytes = field(repr=False)
+    payload: bytes
     is_newest: bool = True
+
+    def __repr__(self) -> str:
+        return f"<Content of {self.identity!r}>"
 
     def pack(self) -> bytes:
         """Return the content as one string of bytes."""

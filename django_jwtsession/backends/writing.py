@@ -7,7 +7,6 @@ of the next one, but for data that is merged into it.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -146,7 +145,7 @@ class RowWriting(RowCreating):
         while found:
             data = found.applied(self._data_in(read.content))
             payload = session_data.dumps(data, self.config)
-            content = replace(read.content, saved_at=time.time(), payload=payload)
+            content = read.content._replace(saved_at=time.time(), payload=payload)
             row = read.row
             changed = {"data": self._sealed(content), "version": row.version + 1}
             where = {"epoch": row.epoch, "version": row.version}

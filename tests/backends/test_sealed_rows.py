@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
 
 from django_jwtsession.models import Session
 
 from ..conftest import ENGINES
 from ..helpers.process import another_process
+from ..helpers.schemas import be_in_schema
 from ..helpers.visitor import Visitor
 from .test_epochs import prove
 
@@ -295,16 +295,16 @@ def test_session_of_one_schema_opens_nothing_in_a_clone_of_it(
     engine: str, user: User, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """django-tenants names the schema on the connection; the clone has the same rows and users."""
-    monkeypatch.setattr(connections["default"], "schema_name", "a", raising=False)
+    be_in_schema("a", monkeypatch)
     visitor = Visitor()
     visitor.login(user)
     key = visitor.key()
     assert visitor.copy().who() == "ada"
-    monkeypatch.setattr(connections["default"], "schema_name", "b", raising=False)
+    be_in_schema("b", monkeypatch)
     another_process()
     assert visitor.copy().who() == ""
     assert Visitor(cookie=key).who() == ""
-    monkeypatch.setattr(connections["default"], "schema_name", "a", raising=False)
+    be_in_schema("a", monkeypatch)
     assert visitor.copy().who() == "ada"
 
 
@@ -313,5 +313,5 @@ def test_row_of_one_schema_cannot_be_opened_in_another(
 ) -> None:
     found = row(visitor)
     assert found.get_decoded()["note"] == SECRET
-    monkeypatch.setattr(connections["default"], "schema_name", "b", raising=False)
+    be_in_schema("b", monkeypatch)
     assert Session.objects.get().get_decoded() == {}

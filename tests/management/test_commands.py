@@ -33,6 +33,7 @@ from django_jwtsession.tokens.session_key import new_key_part
 from django_jwtsession.tokens.sid import new_sid
 
 from ..factories import SessionFactory
+from ..helpers.schemas import be_in_schema
 
 NOW = 1893456000  # 2030-01-01
 DAY = 86400
@@ -268,7 +269,7 @@ def test_inspect_judges_by_the_keys_of_the_place(clock: Any, capsys: Any, monkey
     """A tenant's schema has keys of its own, and the token says whose it is."""
     plain = token()
     there = get_config().codec_in("/acme").issue(Claims(SID, NOW, NOW + DAY, NOW * 1000), NOW)
-    monkeypatch.setattr(connection, "schema_name", "acme", raising=False)
+    be_in_schema("acme", monkeypatch)
     out, code = inspect(capsys, there)
     assert code == 0
     assert "place, place /acme" in " ".join(out.split())

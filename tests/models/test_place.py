@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,10 +14,13 @@ from django_jwtsession.models.place import current_place
 from django_jwtsession.revocation import revoke_user_sessions
 from django_jwtsession.revocation.feed import get_feed
 
+from ..helpers.schemas import have_schemas
+
 
 @pytest.fixture
-def tenants() -> Iterator[Any]:
+def tenants(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A connection as django-tenants has it."""
+    have_schemas(monkeypatch)
     schema: Any = connection
     schema.schema_name = "public"
     yield schema
@@ -48,8 +52,25 @@ def test_place_is_the_database_that_a_router_names(
     from django_jwtsession.models import place
 
     monkeypatch.setattr(router, "routers", [Elsewhere()])
-    monkeypatch.setattr(place, "connections", {"sessions": object()})
+    databases = {"sessions": {"ENGINE": "django.db.backends.postgresql"}}
+    monkeypatch.setattr(place, "connections", SimpleNamespace(settings=databases))
     assert current_place() == "sessions"
+
+
+def test_connections_of_django_tenants_have_schemas_and_django_s_have_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from django_jwtsession.models import place
+
+    class DatabaseWrapper:
+        def set_schema(self, name: str) -> None:
+            """As django-tenants'."""
+
+    module = SimpleNamespace(DatabaseWrapper=DatabaseWrapper)
+    assert not place._has_schemas("django.db.backends.sqlite3")
+    monkeypatch.setattr(place, "load_backend", lambda _: module)
+    assert place._has_schemas("django_tenants.postgresql_backend")
+    place._has_schemas.cache_clear()
 
 
 @pytest.mark.django_db

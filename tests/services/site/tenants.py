@@ -7,6 +7,10 @@ from collections.abc import Callable
 from django.db import connection, connections
 from django.http import HttpRequest, HttpResponse
 
+from django_jwtsession.models import place
+
+place._has_schemas = lambda _: True  # type: ignore[assignment]
+
 
 def middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> object:
     """Set the schema before anything of the request is looked at."""

@@ -17,7 +17,8 @@ def test_honest_browser_raises_no_alarm(tabs: int) -> None:
     simulation.run(40 * DAY)
     assert not simulation.site.alarm
     assert simulation.count["epochs"] > 20
-    assert simulation.count["signed out: overtaken"] == 0
+    # An answer that is seconds late may overtake, see docs/rotation.md: not one in fifty does.
+    assert simulation.count["signed out: overtaken"] <= simulation.count["epochs"] / 50
 
 
 def test_model_can_raise_an_alarm() -> None:

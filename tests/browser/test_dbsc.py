@@ -47,7 +47,7 @@ def user(site: Site) -> str:
 
 
 def events(site: Site, user: str) -> list[str]:
-    """Return the history of a user, without the logins' own."""
+    """Return what happened to a user, oldest first."""
     rows = site.sql(
         "SELECT kind FROM django_jwtsession_sessionevent WHERE user_id ="
         " (SELECT id FROM auth_user WHERE username = ?) ORDER BY id",
@@ -111,6 +111,7 @@ EIGHT = """() => Promise.all([...Array(8).keys()].map(
     n => fetch('/proof?k' + n).then(r => r.text())))"""
 
 
+@only_strict
 def test_eight_requests_after_the_end_cause_one_proof(site: Site, device: NewDevice, user: str):
     browser = device().log_in(user)
     ten_minutes_later(site, browser)
@@ -123,6 +124,7 @@ def test_eight_requests_after_the_end_cause_one_proof(site: Site, device: NewDev
     assert sorted(written) == [f"k{n}" for n in range(8)]
 
 
+@only_strict
 def test_browser_that_was_closed_goes_on(site: Site, device: NewDevice, user: str):
     before = device("profile").log_in(user)
     before.context.close()
@@ -133,6 +135,24 @@ def test_browser_that_was_closed_goes_on(site: Site, device: NewDevice, user: st
 
     assert browser.read("/proof") == f"{user}, proved"
     assert events(site, user) == ["login", "bound"]
+
+
+def test_proof_that_could_not_be_given_is_asked_for_again(
+    site: Site, device: NewDevice, user: str, mode: str
+):
+    browser = device().log_in(user)
+    ten_minutes_later(site, browser)
+
+    site.sql("ALTER TABLE dbsc_binding RENAME TO out_of_reach")
+    try:
+        without = browser.read("/proof")
+    finally:
+        site.sql("ALTER TABLE out_of_reach RENAME TO dbsc_binding")
+
+    who = {"proof": user, "strict": "nobody"}[mode]
+    assert without == f"{who}, not proved"
+    assert not browser.ended
+    assert browser.read("/proof") == f"{user}, proved"
 
 
 # --- a copy --------------------------------------------------------------------------------------
@@ -159,6 +179,7 @@ def test_copied_cookies_die_with_the_proof_and_the_browser_goes_on(
 # --- the end -------------------------------------------------------------------------------------
 
 
+@only_proof
 def test_session_that_staff_have_ended_has_no_next_proof(
     site: Site, device: NewDevice, chromium: Browser, user: str
 ):
@@ -179,6 +200,7 @@ def test_session_that_staff_have_ended_has_no_next_proof(
     assert browser.log_in(user).read("/proof") == f"{user}, proved"
 
 
+@only_proof
 def test_logout_ends_the_binding(site: Site, device: NewDevice, user: str):
     browser = device().log_in(user)
 
@@ -215,6 +237,7 @@ def test_pages_that_are_asked_while_the_key_is_made_open(site: Site, device: New
     assert browser.read("/proof") == f"{user}, proved late"
 
 
+@only_strict
 def test_guarded_page_after_the_login_loads_itself_again(site: Site, device: NewDevice, user: str):
     browser = device()
     site.delay("/dbsc/start", 0.5)
@@ -225,6 +248,7 @@ def test_guarded_page_after_the_login_loads_itself_again(site: Site, device: New
         site.delay("/dbsc/start", 0)
 
 
+@only_strict
 def test_new_epoch_stays_bound(site: Site, device: NewDevice, user: str):
     browser = device().log_in(user)
     browser.page.goto("/confirm/?next=/proof")
@@ -247,6 +271,7 @@ def test_second_user_in_the_browser_has_a_binding_of_their_own(
         assert browser.read("/proof") == f"{other}, proved"
 
 
+@only_strict
 def test_login_with_the_key_at_hand_keeps_it(site: Site, device: NewDevice, user: str):
     browser = device().log_in(user)
     browser.page.goto(f"/login-of?{user}")
@@ -256,6 +281,7 @@ def test_login_with_the_key_at_hand_keeps_it(site: Site, device: NewDevice, user
     assert events(site, user) == ["login", "bound", "login"]
 
 
+@only_strict
 def test_login_of_another_user_without_a_logout_binds_the_new_session(
     site: Site, device: NewDevice, user: str
 ):

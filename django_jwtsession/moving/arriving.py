@@ -39,6 +39,7 @@ from .foreign import Cannot
 from .notes import MOVED_KEY
 from .ours import is_ours
 from .sources import Source, sources
+from .staying import session_of_who_stays
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -113,22 +114,22 @@ def _session_of_cookie(
     digest = notes.digest_of("in", value)
     note = notes.find(digest)
     if note is not None:
-        return lead(store, note)
+        return notes.lead(store, note)
     for source in asked:
         if not moves_now(source.owner(value)):
-            return source.open(value, request.META)
+            return session_of_who_stays(request, store, source, value, digest)
         try:
             return _move(request, store, source, value, digest)
         except _Moved:
-            return lead(store, notes.find(digest))
+            return notes.lead(store, notes.find(digest))
         except Cannot as error:
             _tell(error)
-            return source.open(value, request.META) or _refused(store)
+            return source.open(value, request.META) or notes.refused(store)
         except _Unknown:
             continue
     # A parallel request may have moved it just now, between the two questions.
     note = notes.find(digest)
-    return None if note is None else lead(store, note)
+    return None if note is None else notes.lead(store, note)
 
 
 class _Moved(Exception):
@@ -137,27 +138,6 @@ class _Moved(Exception):
 
 class _Unknown(Exception):
     """There is no such session, or it has ended."""
-
-
-def lead(store: type[Any], note: notes.Note | None) -> Any:
-    """Return the session that took the place of another, where its cookie still leads there."""
-    if note is None or note.credential is None:
-        return _refused(store)
-    session = store(note.credential)
-    session.accessed = True
-    session.leads_from = note.digest
-    session._get_session()
-    # The browser has not shown the new cookie yet: whatever the view does, and however late.
-    session.cookie_due = session.identity is not None and not note.is_confirmed
-    session.modified = session.cookie_due and not hasattr(store, "get_model_class")
-    return session
-
-
-def _refused(store: type[Any]) -> Any:
-    """Return a session of nobody whose cookie stays: the browser may have a newer one."""
-    session = store()
-    session.ended = Ended.REFUSED
-    return session
 
 
 def _move(request: HttpRequest, store: type[Any], source: Source, value: str, digest: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db import router
 
+from ..backends.knowledge import Ended
 from ..conf import get_config
 from ..exceptions import BadToken
 from ..models.place import current_place
@@ -59,6 +60,27 @@ def _credential(digest: str, sealed: bytes, confirmed_at: float | None) -> str |
     except BadToken:
         return None
     return opened.decode() or None
+
+
+def lead(store: type[Any], note: Note | None) -> Any:
+    """Return the session that took the place of another, where its cookie still leads there."""
+    if note is None or note.credential is None:
+        return refused(store)
+    session = store(note.credential)
+    session.accessed = True
+    session.leads_from = note.digest
+    session._get_session()
+    # The browser has not shown the new cookie yet: whatever the view does, and however late.
+    session.cookie_due = session.identity is not None and not note.is_confirmed
+    session.modified = session.cookie_due and not hasattr(store, "get_model_class")
+    return session
+
+
+def refused(store: type[Any]) -> Any:
+    """Return a session of nobody whose cookie stays: the browser may have a newer one."""
+    session = store()
+    session.ended = Ended.REFUSED
+    return session
 
 
 def new_note(digest: str, credential: str, expires_at: float) -> Any:

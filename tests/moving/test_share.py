@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
 from django_jwtsession.models import MovedSession, Session
+from django_jwtsession.moving import notes
 
 from ..helpers.visitor import Visitor
-from .conftest import DB, SIGNED, Old, old_of
+from .conftest import DB, SIGNED, Old, meanwhile, old_of, old_rows
 
 
 def test_nobody_moves_with_a_share_of_nothing(
@@ -84,6 +87,71 @@ def test_back_and_forth_between_two_shares(
     for number in range(6):
         moving_in(old, MIGRATE_SHARE=number % 2)
         assert browser.who() == "ada"
+
+
+def of_another_server(act: Callable[[], Any], moving_in: Any, old: Old) -> None:
+    """Have a browser visit a server on which all move, while this one moves nobody."""
+    moving_in(old)
+    meanwhile(act)
+    moving_in(old, MIGRATE_SHARE=0)
+
+
+def test_session_that_another_server_moves_meanwhile_signs_nobody_out(
+    engine: str, old: Old, moving_in: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shares are raised server by server, and a browser's parallel requests reach both."""
+    key = old.login(ada)
+    moving_in(old, MIGRATE_SHARE=0)
+    find, moved, slow = notes.find, Visitor(cookie=key), Visitor(cookie=key)
+
+    def find_just_before(digest: str) -> Any:
+        found = find(digest)
+        monkeypatch.setattr(notes, "find", find)
+        of_another_server(moved.who, moving_in, old)
+        return found
+
+    monkeypatch.setattr(notes, "find", find_just_before)
+    assert slow.who() == "ada"
+    assert slow.cookie
+    assert slow.who() == moved.who() == "ada"
+    assert old.is_stateless or not old_rows()
+
+
+def test_session_that_another_server_moves_while_a_page_reads_it_goes_on(
+    engine: str, old: Old, moving_in: Any, ada: User
+) -> None:
+    key = old.login(ada)
+    moving_in(old, MIGRATE_SHARE=0)
+    moved, slow = Visitor(cookie=key), Visitor(cookie=key)
+
+    def read(request: Any) -> str:
+        of_another_server(moved.who, moving_in, old)
+        return str(request.user)
+
+    assert slow.do(read, "get") == "ada"
+    assert slow.got != ""
+    assert slow.who() == "ada"
+
+
+def test_what_is_written_while_another_server_moves_the_session_is_refused(
+    engine: str, old: Old, moving_in: Any, browser: Visitor, ada: User
+) -> None:
+    key = browser.cookie = old.login(ada)
+    moving_in(old, MIGRATE_SHARE=0)
+    moved = Visitor(cookie=key)
+
+    def write(request: Any) -> None:
+        request.session["x"] = 1
+        of_another_server(moved.who, moving_in, old)
+
+    async def awrite(request: Any) -> None:
+        await request.session.aset("x", 1)
+        await sync_to_async(of_another_server)(moved.who, moving_in, old)
+
+    browser.send(write, awrite, "post")
+    assert browser.status == (200 if old.is_stateless else 400)
+    assert old.is_stateless or not old_rows()
+    assert browser.who() == moved.who() == "ada"
 
 
 def test_signed_cookie_of_a_user_stays_in_its_share_whatever_is_saved(

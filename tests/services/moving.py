@@ -124,6 +124,8 @@ def _judged(answer: Answer, browser: Browser) -> str:
 def phases(old: str, ours: str, share: float = 0.05) -> dict[str, list[Deployed]]:
     """Return the engine and JWTSESSION of both servers, as a site deploys them one after the other.
 
+    While the share is "raised" a write may be answered by 400; see docs/moving.md.
+
     Arguments: `share` of the browsers, that move first.
     """
     before: Deployed = (old, {})
@@ -132,6 +134,7 @@ def phases(old: str, ours: str, share: float = 0.05) -> dict[str, list[Deployed]
         "before": [before, before],
         "rolling": [before, (ours, moved | {"MIGRATE_SHARE": 0})],
         "canary": [(ours, moved | {"MIGRATE_SHARE": share})] * 2,
+        "raised": [(ours, moved | {"MIGRATE_SHARE": share}), (ours, moved)],
         "moved": [(ours, moved)] * 2,
         "moved back": [(ours, moved | {"MIGRATE_TO": old})] * 2,
         "after": [before, before],

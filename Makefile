@@ -119,7 +119,7 @@ test-interop: $(VENV)/.installed-interop
 	INTEROP=1 $(BIN)/python -m pytest tests/interop $(ARGS)
 
 test-browser: $(VENV)/.installed-browser
-	BROWSER_TESTS=1 .ci/chromium $(BIN)/python -m pytest tests/browser $(ARGS)
+	BROWSER_TESTS=1 .ci/chromium $(BIN)/python -m pytest -n 2 --dist loadfile tests/browser $(ARGS)
 
 screenshots: export SCREENSHOTS = 1
 screenshots: $(VENV)/.installed-browser

@@ -15,7 +15,7 @@ from ..tokens.claims import Claims
 from . import data as session_data
 from . import db, rows
 from .flows import Flow
-from .knowledge import Content, Copy, Data, Ended, Read, Rotation
+from .knowledge import Copy, Data, Ended, Read, Rotation
 from .opening import Key
 from .process import written
 from .refusals import refusals
@@ -57,17 +57,14 @@ class WithCopy(db.SessionStore):
         return self._from_row(came)
 
     def _is_good(self, came: Claims, patience: float = 0.0) -> bool:
-        """Tell whether a copy is young, and not older than what this process wrote."""
-        is_young = self._is_young(came, patience)
-        return is_young and not written.is_older(came.sid, came.ep, came.ver or 0)
-
-    def _is_young(self, came: Claims, patience: float = 0.0) -> bool:
-        """Tell whether there is a copy, `patience` seconds after its window at most."""
+        """Tell whether a copy is young, `patience` seconds after its window at most."""
         if came.rv is None or came.ver is None or came.big:
             return False
         if time.time() >= came.rv + patience:
             return False
-        return came.jkt is None or not self._is_locked(came.sid, came.jkt)
+        if came.jkt is not None and self._is_locked(came.sid, came.jkt):
+            return False
+        return not written.is_older(came.sid, came.ep, came.ver)
 
     def _enter_copy(self, came: Claims, copied: Data) -> Data:
         self.known, self._claims, self.jkt = Copy(came, came.rv or 0.0), came, came.jkt
@@ -91,18 +88,6 @@ class WithCopy(db.SessionStore):
         if not isinstance(came, Claims) or not came.big or not isinstance(self.known, Read):
             return True
         return came.ver != self.known.row.version or self.rotation is not None
-
-    def _still_reads(self, came: Claims, content: Content) -> bool:
-        is_of_login = came.ep >= content.identity.login_epoch
-        return content.is_soft and is_of_login and self._reads_only() and self._is_young(came)
-
-    def _enter(self, came: Claims | Key, read: Read, ended: Ended) -> dict[str, Any]:
-        if not isinstance(came, Claims) or came.ep == read.row.epoch:
-            return super()._enter(came, read, ended)
-        # From its own copy, and without the proof that there may have been.
-        copied = self._enter_copy(came, self._unpack(came) or Data())
-        self.identity, self.ended = self._identity().but(proved_at=None), ended
-        return copied
 
     def _copy_in_outage(self, came: Claims | Key) -> Data | None:
         patience = self.config.stale_if_error

@@ -81,6 +81,16 @@ class RowCreating(TokenSession):
         except Exception:  # a serializer may raise anything; Django's engines begin anew as well
             return Data()
 
+    def _seen(self, read: Read) -> Data:
+        """Return what this request may see of a row: of a later epoch nothing that is new in it.
+
+        It may be meant for whoever gave the proof, as another app's note of that.
+        """
+        data, new = self._data_in(read.content), read.content.new_keys
+        if new and read.row.epoch != self._identity().epoch:
+            return Data({key: value for key, value in data.items() if str(key) not in new})
+        return data
+
     # --- a new row --------------------------------------------------------------------------------
 
     def _creating(self) -> Flow[None]:
@@ -160,8 +170,10 @@ class RowCreating(TokenSession):
             **self._device_columns(),
         )
 
-    def _content_of(self, data: dict[str, Any], now: float, is_soft: bool = False) -> Content:
-        return Content(self._identity(), now, is_soft, session_data.dumps(data, self.config))
+    def _content_of(
+        self, data: dict[str, Any], now: float, new_keys: frozenset[str] | None = None
+    ) -> Content:
+        return Content(self._identity(), now, new_keys, session_data.dumps(data, self.config))
 
     def _auth_columns(self) -> dict[str, Any]:
         """Return the columns that say in lists who is logged in, and since when."""

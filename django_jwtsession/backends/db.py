@@ -109,17 +109,12 @@ class SessionStore(RowKeys):
         verdict = rotation.judge_earlier(
             row.epoch,
             self._began,
-            only_reads=self._still_reads(came, content),
+            only_reads=content.new_keys is not None
+            and came.ep >= content.identity.login_epoch
+            and self._reads_only(),
             uploads=rotation.uploads(self.environ or {}),
         )
         return EARLIER[verdict]
-
-    def _still_reads(self, came: Claims, content: Content) -> bool:
-        """Tell whether a token of an earlier epoch may still read what there was before.
-
-        That stands nowhere here: the row may hold by now what is meant for whoever gave the proof.
-        """
-        return False
 
     def _is_ended(self, content: Content) -> bool:
         """Ask the feed whether the session of a row has ended all the same."""
@@ -135,11 +130,13 @@ class SessionStore(RowKeys):
         """Be the session of a row, and return its data."""
         self.known, self.ended, self.identity = read, ended, read.content.identity
         self._expires_at = read.row.expires_at
-        if isinstance(came, Claims):
-            self._claims = came
-        else:
+        if isinstance(came, Key):
             self.cookie_due = True
-        return self._data_in(read.content)
+            return self._data_in(read.content)
+        self._claims = came
+        if came.ep != read.row.epoch:  # what is written is merged; no proof of before counts
+            self.identity = self.identity.but(epoch=came.ep, part=came.sk, proved_at=None)
+        return self._seen(read)
 
     # --- a token of the engine `cookie` -----------------------------------------------------------
 

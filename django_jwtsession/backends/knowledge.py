@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +15,9 @@ from .rotation import Earlier
 if TYPE_CHECKING:
     from .rows import Row
 
-# Key part, time of login, of the last proof, of the last save, epoch of the login, whether the
-# epoch began softly, length of the user's id.
-_HEAD = struct.Struct(">18sdddq?H")
+# Key part, time of login, of the last proof, of the last save, epoch of the login, the lengths of
+# the user's id and of the keys that are new.
+_HEAD = struct.Struct(">18sdddqHI")
 
 
 class Data(dict[str, Any]):
@@ -72,9 +73,9 @@ class Content(NamedTuple):
 
     identity: Identity
     saved_at: float
-    # Whether requests that bring the epoch before may still read for a moment: after a proof of
-    # identity, not after a login or a new password.
-    is_soft: bool
+    # The keys written since the epoch began: not for requests that bring the one before, which may
+    # still read for a moment. None if they may not: after a login or a new password.
+    new_keys: frozenset[str] | None
     payload: bytes
     is_newest: bool = True
 
@@ -86,24 +87,24 @@ class Content(NamedTuple):
         who = self.identity
         assert who.part is not None
         user = (who.user or "").encode()
+        new = b"" if self.new_keys is None else json.dumps(list(map(str, self.new_keys))).encode()
         head = _HEAD.pack(
             who.part.encode(),
             who.auth_time or 0.0,  # for none
             who.proved_at or 0.0,
             self.saved_at,
             who.login_epoch,
-            self.is_soft,
             len(user),
+            len(new),
         )
-        return head + user + self.payload
+        return head + user + new + self.payload
 
     @classmethod
     def unpack(cls, sid: str, epoch: int, packed: bytes, is_newest: bool) -> Content:
         """Return the content that was packed."""
-        part, auth_time, proved_at, saved_at, login_epoch, is_soft, length = _HEAD.unpack_from(
-            packed
-        )
-        end = _HEAD.size + length
+        part, auth_time, proved_at, saved_at, login_epoch, *lengths = _HEAD.unpack_from(packed)
+        end = _HEAD.size + lengths[0]
+        new = packed[end : end + lengths[1]]
         who = Identity(
             sid,
             epoch,
@@ -113,7 +114,8 @@ class Content(NamedTuple):
             login_epoch,
             packed[_HEAD.size : end].decode() or None,
         )
-        return cls(who, saved_at, is_soft, packed[end:], is_newest)
+        new_keys = frozenset(json.loads(new)) if new else None
+        return cls(who, saved_at, new_keys, packed[end + len(new) :], is_newest)
 
 
 @dataclass(frozen=True, slots=True)

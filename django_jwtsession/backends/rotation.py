@@ -113,7 +113,7 @@ def _is_settled(shown: Shown, row: Generations, now: float, grace: float, settle
 class Earlier(Enum):
     """What a token of an earlier epoch still does, by how long ago the new one began."""
 
-    READS = "reads what its own cookie holds; no cookie, no proof"
+    READS = "reads what there was before; no cookie, no proof"
     NOTHING = "an anonymous visitor; no cookie, the browser may hold a newer one by now"
     VISITOR = "a new visitor, who can write and log in, and gets a cookie"
 

@@ -21,6 +21,7 @@ from .data import AUTH_KEYS, Changes
 from .flows import Flow
 from .knowledge import Data, Ended, Identity, Read
 from .opening import new_epoch
+from .rotation import EPOCH_LAG
 
 _OPTIMISTIC_TRIES = 3
 
@@ -64,7 +65,7 @@ class RowWriting(RowCreating):
     def _data_before(self) -> Data:
         """Return the data with which this request began, to be compared and not to be changed."""
         assert isinstance(self.known, Read)
-        return self._data_in(self.known.content)
+        return self._seen(self.known)
 
     def _write(self, data: dict[str, Any], read: Read) -> None:
         """Bring what this request changed into the row, whoever else writes to it meanwhile."""
@@ -109,7 +110,7 @@ class RowWriting(RowCreating):
         who = self._identity()
         where = {"epoch": row.epoch, **self._expected_version(row)}
         if found or who != content.identity or not content.is_newest:
-            content = self._content_of(data, now, content.is_soft)
+            content = self._content_of(data, now, _new_keys(read, found, now))
             after |= {"data": self._sealed(content), "version": row.version + 1}
             where["version"] = row.version
             if (who.user, who.auth_time) != _login_of(read):
@@ -209,6 +210,13 @@ class RowWriting(RowCreating):
             return True
         end = self._expires_at if who.auth_time is None else self._token_end(now)
         return claims.exp < int(end) or not self._is_token_current(now)
+
+
+def _new_keys(read: Read, found: Changes, now: float) -> frozenset[str] | None:
+    """Return the keys that are new in an epoch, as long as anybody may ask who brings the last."""
+    known = read.content.new_keys
+    is_young = now - read.row.epoch / 1000 <= 2 * EPOCH_LAG
+    return known if known is None or not is_young else known | found.keys
 
 
 def _login_of(read: Read) -> tuple[str | None, float | None]:

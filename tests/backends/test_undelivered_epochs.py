@@ -178,22 +178,47 @@ def test_answer_with_an_error_is_stored_by_nobody(victim: Visitor) -> None:
 # --- an answer that nobody waits for --------------------------------------------------------------
 
 
+def note(request: Any) -> None:
+    request.session["sudo"] = "yes"
+
+
+def note_and_prove(request: Any) -> None:
+    note(request)
+    prove(request)
+
+
+def prove_and_note(request: Any) -> None:
+    prove(request)
+    note(request)
+
+
+@pytest.mark.parametrize("views", [[note_and_prove], [prove_and_note], [prove, note]])
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("after", [0, 0.5, 3])
 def test_copy_sees_nothing_of_what_came_with_the_proof(
-    victim: Visitor, clock: Any, method: str, after: float
+    victim: Visitor, clock: Any, method: str, after: float, views: Any
 ) -> None:
     """Other apps note in the data that somebody has proved who they are."""
-
-    def view(request: Any) -> None:
-        request.session["sudo"] = "yes"
-        request.session.prove()
-
     thief = victim.copy()
-    victim.do(view)
+    for view in views:
+        victim.do(view)
     clock.shift(after)
     assert thief.do(lambda request: request.session.get("sudo"), method) is None
     assert victim.data()["sudo"] == "yes"
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
+def test_request_that_reads_on_and_writes_all_the_same_loses_nothing(victim: Visitor) -> None:
+    late = victim.copy()
+    victim.do(prove_and_note)
+
+    def write(request: Any) -> None:
+        del request.session["basket"]
+        request.session["seen"] = "yes"
+
+    late.do(write, "get")
+    assert late.got is None
+    assert victim.data() == {"sudo": "yes", "seen": "yes"}
 
 
 @pytest.mark.parametrize("begin", [renew_key, end_others])

@@ -211,9 +211,10 @@ class Learning:
 
     def take(self, started: float, lines: list[Line]) -> list[Line]:
         """Take lines as far as they are not known; return those."""
-        since = min((line.pk for line in lines), default=1) - 1
         with self._changing:
-            known = self._recent.keys_above(since)  # another thread may have asked as well
+            # Another thread may have asked as well.
+            since = min((line.pk - 1 for line in lines), default=self._marks.newest)
+            known = self._recent.keys_above(since)
             lines = [line for line in lines if (line.pk, line.created_at) not in known]
             self._recent.add(started, lines)
             self.memory.put(lines)

@@ -20,6 +20,8 @@ Key = tuple[int, float]
 # SQLite takes no more than 999 parameters where it is old.
 _MOST_IDS = 500
 PAGE = 10_000
+# A Galera of three nodes gives out each third key.
+_SPARSE = 4
 
 
 class Page(NamedTuple):
@@ -54,12 +56,19 @@ def newest_keys(count: int) -> list[Key]:
 
 
 def lines_of(pks: list[int]) -> list[Line]:
-    """Return the lines with these keys, in parts."""
+    """Return the lines with these keys, which are in their order, in parts.
+
+    By their range where that has few others: of 100,000 that have just come, which a database has
+    not counted yet, it would read all for each list of keys, 9 s in place of 2.
+    """
     found: list[Line] = []
-    for start in range(0, len(pks), _MOST_IDS):
-        part = pks[start : start + _MOST_IDS]
-        rows = table().filter(pk__in=part).values_list(*Line._fields)
-        found += map(Line._make, rows)
+    size = PAGE if pks and pks[-1] - pks[0] < _SPARSE * len(pks) else _MOST_IDS
+    for start in range(0, len(pks), size):
+        part = pks[start : start + size]
+        among = {"pk__range": (part[0], part[-1])} if size == PAGE else {"pk__in": part}
+        wanted = set(part)
+        rows = table().filter(**among).values_list(*Line._fields)
+        found += (Line._make(row) for row in rows if row[0] in wanted)
     return found
 
 

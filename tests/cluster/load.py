@@ -31,9 +31,10 @@ class Visitors:
         count: int = 8,
         only_log_out: bool = False,
         slow_ends: float = 0.2,
+        tabs: int = 3,
     ) -> None:
         self._servers, self._record = servers, record
-        self._only_log_out, self._slow_ends = only_log_out, slow_ends
+        self._only_log_out, self._slow_ends, self._at_once = only_log_out, slow_ends, tabs
         self.down: set[int] = set()  # applications that get no logins
         self._stop = threading.Event()
         self.broken: list[BaseException] = []
@@ -42,7 +43,7 @@ class Visitors:
             threading.Thread(target=self._live, args=(random.Random(f"{seed}-{number}"),))
             for number in range(count)
         ]
-        self._tabs = ThreadPoolExecutor(4 * count)
+        self._tabs = ThreadPoolExecutor((tabs + 1) * count)
 
     def __enter__(self) -> Visitors:
         for thread in self._threads:
@@ -95,7 +96,10 @@ class Visitors:
         elif what < 0.65:
             self.look(chance.randrange(len(self._servers)), sid, jar, is_true=True)
         else:  # several tabs write different keys at once
-            apps = [chance.randrange(len(self._servers)) for _ in range(chance.randrange(1, 4))]
+            apps = [
+                chance.randrange(len(self._servers))
+                for _ in range(chance.randint(1, self._at_once))
+            ]
             list(self._tabs.map(lambda app: self._write(app, sid, jar), apps))
 
     def look(self, app: int, sid: str, jar: Jar, is_true: bool = False) -> Seen:

@@ -54,7 +54,7 @@ def test_checker_finds_that_conflicts_are_not_tried_again(
     record = Record()
     more = {"OPTIONS": TIMES}
     with serve(databases, tmp_path, "db", more=more, SITE_BREAK="retries") as servers:
-        with Visitors(servers, record, SEED, 12) as visitors:
+        with Visitors(servers, record, SEED, 4, tabs=16) as visitors:
             time.sleep(SECONDS)
         assert not visitors.broken
     with pytest.raises(AssertionError, match="status 500"):

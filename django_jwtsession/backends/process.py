@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Lock
 
 
 class Written:
@@ -13,6 +14,7 @@ class Written:
     """
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self.forget()
 
     def forget(self) -> None:
@@ -21,13 +23,18 @@ class Written:
         self._next_purge = 0.0
 
     def note(self, sid: str, epoch: int, version: int, until: float) -> None:
-        """Trust no copy that is older than `version` before `until` (Unix time)."""
+        """Trust no copy that is older than `version` before `until` (Unix time).
+
+        The thread that wrote last need not be the last to say so.
+        """
         now = time.time()
-        if now >= self._next_purge:
-            self._next_purge = until
-            living = {name: one for name, one in list(self._versions.items()) if one[2] >= now}
-            self._versions = living
-        self._versions[sid] = epoch, version, until
+        with self._lock:
+            if now >= self._next_purge:
+                self._next_purge = until
+                living = {name: one for name, one in self._versions.items() if one[2] >= now}
+                self._versions = living
+            if not self.is_older(sid, epoch, version):
+                self._versions[sid] = epoch, version, until
 
     def is_older(self, sid: str, epoch: int, version: int) -> bool:
         """Tell whether a copy is older than what this process wrote."""

@@ -55,6 +55,24 @@ def test_read_inside_the_window_makes_no_query(django_assert_num_queries: Any, c
         assert reopened(session)["x"] == 1
 
 
+def test_thread_that_is_late_to_say_what_it_wrote_brings_no_older_copy_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session, said, note = saved(x=1), [], written.note
+    monkeypatch.setattr(written, "note", lambda *what: said.append(what))
+    tokens = []
+    for x in (2, 3):
+        session = Store(session.token)
+        session["x"] = x
+        session.save()
+        tokens.append(session.token)
+    for what in reversed(said):
+        note(*what)
+    late = Store(tokens[0])
+    late.environ = {"REQUEST_METHOD": "GET"}
+    assert late["x"] == 3
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_async_read_inside_the_window_hops_into_no_thread(
     monkeypatch: pytest.MonkeyPatch,

@@ -50,7 +50,7 @@ def events(site: Site, user: str) -> list[str]:
     """Return what happened to a user, oldest first."""
     rows = site.sql(
         "SELECT kind FROM django_jwtsession_sessionevent WHERE user_id ="
-        " (SELECT id FROM auth_user WHERE username = ?) ORDER BY id",
+        " (SELECT id FROM auth_user WHERE username = ?) ORDER BY created_at, id",
         user,
     )
     return [row["kind"] for row in rows]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from .server import Site
 from .tls import fingerprint
-from .visits import log_in
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
@@ -47,6 +46,8 @@ class Device:
 
     def log_in(self, user: str, to: str = "/profile") -> Device:
         """Log in, and wait until the session is bound."""
+        from .visits import log_in  # which needs Playwright, as `make test` does not
+
         before = len(self.created)
         log_in(self.page, user, to)
         self.wait(lambda: len(self.created) > before)

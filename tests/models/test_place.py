@@ -52,7 +52,7 @@ def test_place_is_the_database_that_a_router_names(
     from django_jwtsession.models import place
 
     monkeypatch.setattr(router, "routers", [Elsewhere()])
-    databases = {"sessions": {"ENGINE": "django.db.backends.postgresql"}}
+    databases = {"sessions": {"ENGINE": "django.db.backends.sqlite3"}}
     monkeypatch.setattr(place, "connections", SimpleNamespace(settings=databases))
     assert current_place() == "sessions"
 

@@ -108,7 +108,7 @@ def _sealed(row: Any) -> tuple[bytes, str]:
     data = {k: v for k, v in _DATA.items() if user or not k.startswith("_auth")}
     data |= {"_auth_user_id": user} if user else {}
     payload = session_data.dumps(data, get_config())
-    return SessionStore()._sealed(Content(who, now, None, payload)), part
+    return SessionStore()._sealed(Content(who, now, payload)), part
 
 
 def _version_4(text: str) -> str:

@@ -92,6 +92,7 @@ class CookieReading(TokenSession):
         if begun is None and not uploads:  # long ago, or there is no later one
             return Ended.REFUSED
         reads_on = begun is NewEpoch.PROOF and self._reads_only()
+        reads_on = reads_on and self._feed.is_last_but_one(came.sid, came.ep)
         verdict = rotation.judge_earlier(
             int(passed) + 1, self._began, only_reads=reads_on, uploads=uploads
         )

@@ -171,9 +171,14 @@ class RowCreating(TokenSession):
         )
 
     def _content_of(
-        self, data: dict[str, Any], now: float, new_keys: frozenset[str] | None = None
+        self,
+        data: dict[str, Any],
+        now: float,
+        reads_on: int = 0,
+        new_keys: frozenset[str] = frozenset(),
     ) -> Content:
-        return Content(self._identity(), now, new_keys, session_data.dumps(data, self.config))
+        payload = session_data.dumps(data, self.config)
+        return Content(self._identity(), now, payload, reads_on, new_keys)
 
     def _auth_columns(self) -> dict[str, Any]:
         """Return the columns that say in lists who is logged in, and since when."""

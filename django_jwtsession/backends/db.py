@@ -109,9 +109,7 @@ class SessionStore(RowKeys):
         verdict = rotation.judge_earlier(
             row.epoch,
             self._began,
-            only_reads=content.new_keys is not None
-            and came.ep >= content.identity.login_epoch
-            and self._reads_only(),
+            only_reads=0 < content.reads_on <= came.ep and self._reads_only(),
             uploads=rotation.uploads(self.environ or {}),
         )
         return EARLIER[verdict]

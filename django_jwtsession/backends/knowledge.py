@@ -15,9 +15,9 @@ from .rotation import Earlier
 if TYPE_CHECKING:
     from .rows import Row
 
-# Key part, time of login, of the last proof, of the last save, epoch of the login, the lengths of
-# the user's id and of the keys that are new.
-_HEAD = struct.Struct(">18sdddqHI")
+# Key part, time of login, of the last proof, of the last save, epoch of the login, the one that may
+# still read, the lengths of the user's id and of the keys that are new.
+_HEAD = struct.Struct(">18sdddqqHI")
 
 
 class Data(dict[str, Any]):
@@ -73,10 +73,11 @@ class Content(NamedTuple):
 
     identity: Identity
     saved_at: float
-    # The keys written since the epoch began: not for requests that bring the one before, which may
-    # still read for a moment. None if they may not: after a login or a new password.
-    new_keys: frozenset[str] | None
     payload: bytes
+    # The epoch before, whose tokens may still read for a moment: after a proof of identity, not
+    # after a login or a new password (0). What was written since, these keys, is not for them.
+    reads_on: int = 0
+    new_keys: frozenset[str] = frozenset()
     is_newest: bool = True
 
     def __repr__(self) -> str:
@@ -87,13 +88,14 @@ class Content(NamedTuple):
         who = self.identity
         assert who.part is not None
         user = (who.user or "").encode()
-        new = b"" if self.new_keys is None else json.dumps(list(map(str, self.new_keys))).encode()
+        new = json.dumps(list(map(str, self.new_keys))).encode() if self.new_keys else b""
         head = _HEAD.pack(
             who.part.encode(),
             who.auth_time or 0.0,  # for none
             who.proved_at or 0.0,
             self.saved_at,
             who.login_epoch,
+            self.reads_on,
             len(user),
             len(new),
         )
@@ -102,7 +104,9 @@ class Content(NamedTuple):
     @classmethod
     def unpack(cls, sid: str, epoch: int, packed: bytes, is_newest: bool) -> Content:
         """Return the content that was packed."""
-        part, auth_time, proved_at, saved_at, login_epoch, *lengths = _HEAD.unpack_from(packed)
+        part, auth_time, proved_at, saved_at, login_epoch, reads_on, *lengths = _HEAD.unpack_from(
+            packed
+        )
         end = _HEAD.size + lengths[0]
         new = packed[end : end + lengths[1]]
         who = Identity(
@@ -114,8 +118,8 @@ class Content(NamedTuple):
             login_epoch,
             packed[_HEAD.size : end].decode() or None,
         )
-        new_keys = frozenset(json.loads(new)) if new else None
-        return cls(who, saved_at, new_keys, packed[end + len(new) :], is_newest)
+        new_keys = frozenset(json.loads(new)) if new else frozenset()
+        return cls(who, saved_at, packed[end + len(new) :], reads_on, new_keys, is_newest)
 
 
 @dataclass(frozen=True, slots=True)

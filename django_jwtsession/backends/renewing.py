@@ -86,7 +86,8 @@ class RowRenewing(RowWriting):
             who = who.but(proved_at=round(now, 3))
         before, self.identity = self.identity, who
         self._settle_auth(data, now)
-        content = self._content_of(data, now, found.keys if is_soft else None)
+        earlier = (row.epoch, found.keys) if is_soft else ()
+        content = self._content_of(data, now, *earlier)
         after: dict[str, Any] = {
             "data": self._sealed(content),
             "epoch": who.epoch,

@@ -110,7 +110,10 @@ class RowWriting(RowCreating):
         who = self._identity()
         where = {"epoch": row.epoch, **self._expected_version(row)}
         if found or who != content.identity or not content.is_newest:
-            content = self._content_of(data, now, _new_keys(read, found, now))
+            new_keys = content.new_keys
+            if content.reads_on and now - row.epoch / 1000 <= 2 * EPOCH_LAG:
+                new_keys |= found.keys
+            content = self._content_of(data, now, content.reads_on, new_keys)
             after |= {"data": self._sealed(content), "version": row.version + 1}
             where["version"] = row.version
             if (who.user, who.auth_time) != _login_of(read):
@@ -210,13 +213,6 @@ class RowWriting(RowCreating):
             return True
         end = self._expires_at if who.auth_time is None else self._token_end(now)
         return claims.exp < int(end) or not self._is_token_current(now)
-
-
-def _new_keys(read: Read, found: Changes, now: float) -> frozenset[str] | None:
-    """Return the keys that are new in an epoch, as long as anybody may ask who brings the last."""
-    known = read.content.new_keys
-    is_young = now - read.row.epoch / 1000 <= 2 * EPOCH_LAG
-    return known if known is None or not is_young else known | found.keys
 
 
 def _login_of(read: Read) -> tuple[str | None, float | None]:

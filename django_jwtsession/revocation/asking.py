@@ -68,8 +68,9 @@ class Asking:
         """Forget everything; the next question loads it anew."""
         self._learning = Learning()
         self._relay = Relay(self.place)
-        # What this process ended itself, until it reads so: the epoch, and until when that counts.
-        self._own: dict[str, tuple[int, float]] = {}
+        # What this process ended itself, until it reads so: the epoch, until when that counts, and
+        # the epoch that it had ended before.
+        self._own: dict[str, tuple[int, float, int]] = {}
         # How the epochs began that are new, when that was learned, and the epoch.
         self._begun: dict[str, tuple[NewEpoch, float, int]] = {}
         self._asked_at = self._next_ask = float("-inf")

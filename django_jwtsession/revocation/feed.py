@@ -95,6 +95,12 @@ class Feed(Asking):
         begun = self._begun.get(sid)
         return None if begun is None or time.time() >= begun[1] + RECENT else begun[0]
 
+    def is_last_but_one(self, sid: str, epoch: int) -> bool:
+        """Tell whether a session's last end, and none before that, has ended an epoch."""
+        last, own = self.end_of(sid), self._own.get(sid)
+        ends = [*self._learning.memory.epochs_of(sid), -1 if own is None else own[2]]
+        return last is not None and max(end for end in ends if end != last) < epoch <= last
+
     def epoch_after(self, sid: str) -> int | None:
         """Return the epoch with which a session goes on after its last end; None for none.
 
@@ -204,8 +210,9 @@ class Feed(Asking):
             return
         epoch = FOR_GOOD if entry.epoch is None else entry.epoch
         with self._changing:
-            known = self._own.get(entry.name, (epoch, 0.0))
-            self._own[entry.name] = max(epoch, known[0]), max(entry.expires_at, known[1])
+            last, end, before = self._own.get(entry.name, (epoch, 0.0, -1))
+            before = last if epoch > last else before
+            self._own[entry.name] = max(epoch, last), max(entry.expires_at, end), before
         self._note(entry.name, entry.reason, epoch + 1)
 
 

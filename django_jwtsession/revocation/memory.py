@@ -10,7 +10,7 @@ import math
 import sys
 import threading
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import NamedTuple
@@ -105,6 +105,16 @@ class Memory:
                 found = max(found or 0, shelf.epochs[at])
                 at += 1
             return found
+
+    def epochs_of(self, sid: str) -> list[int]:
+        """Return the epochs up to which a session has ended, one for each of its ends."""
+        digest = _digest(sid) & _64_BITS
+        shelf = self._shelves[digest >> _SHIFT]
+        with self._lock:
+            if not shelf.is_sorted:
+                shelf.sort()
+            first = bisect_left(shelf.digests, digest)
+            return list(shelf.epochs[first : bisect_right(shelf.digests, digest)])
 
     def user_ends(self, sub: str) -> Iterator[tuple[str, UserEnd]]:
         """Yield what has ended of a user's sessions: the session that goes on, and the end."""

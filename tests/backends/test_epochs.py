@@ -242,6 +242,21 @@ def test_request_of_the_last_epoch_reads_for_a_second_and_gets_no_cookie(
     assert late.got is None
 
 
+@pytest.mark.parametrize("begin", [prove, confirm])
+def test_what_has_passed_reads_nothing_when_the_next_epoch_begins(
+    victim: Visitor, user: User, clock: Any, begin: Any
+) -> None:
+    thief = victim.copy()
+    prove(victim, user)
+    clock.shift(OVER)
+    assert is_nobody(thief.copy())
+    last = victim.copy()
+    begin(victim, user)
+    clock.shift(READS_ON)
+    assert thief.who() == ""
+    assert last.who() == "ada"
+
+
 @pytest.mark.parametrize("act", [Visitor.who, Visitor.data, lambda v: v.put(x=1)])
 def test_request_of_the_last_epoch_touches_no_cookie_for_five_seconds(
     victim: Visitor, user: User, clock: Any, act: Any

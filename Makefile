@@ -98,6 +98,7 @@ WITH_DATABASE := tests/models tests/revocation tests/rotation tests/admin tests/
 # In this order: files whose tests wait for servers are long and come first.
 test-services: $(VENV)/.installed-services
 	.ci/services sh -c '$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+		-o cache_dir=.pytest_cache/$${DATABASE_URL%%:*} \
 		tests/services $(WITH_DATABASE) $(ARGS) || [ $$? = 5 ]'
 
 # Three Galera nodes, PostgreSQL with a standby, PgBouncer, HAProxy: on loopback, for as long as it runs.

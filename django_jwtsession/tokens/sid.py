@@ -12,9 +12,12 @@ def new_sid() -> str:
     """Return a random session id: 122 bits from the operating system.
 
     The other six are those of RFC 9562 5.4: MariaDB's uuid column refuses a quarter of all 128-bit
-    numbers, those with the mark of another layout.
+    numbers, those with the mark of another layout. One that begins with a hyphen is drawn again:
+    command lines would take it, or the key that begins with it, for an option.
     """
-    return base64url.encode(uuid4().bytes).decode("ascii")
+    while (sid := base64url.encode(uuid4().bytes).decode("ascii")).startswith("-"):
+        pass
+    return sid
 
 
 @lru_cache(1024)  # a request needs it for each of its statements

@@ -13,6 +13,7 @@ def test_key_has_forty_characters_and_splits_into_what_it_was_made_of() -> None:
         sid, part = new_sid(), new_key_part()
         key = join(sid, part)
         assert len(key) == LENGTH == 40
+        assert key[0] != "-"  # as options of a command line begin
         assert split(key) == (sid, part)
         assert sid_from_uuid(uuid_from_sid(sid)) == sid
 

@@ -15,30 +15,16 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client
-from django.urls import include, path
 
-from django_jwtsession.decorators import fresh_login
 from django_jwtsession.models import SessionEvent
 from django_jwtsession.revocation import revoke_user_sessions
 from tests import urls_engines
 
 from ..helpers.visitor import MODES, Visitor
+from . import test_epochs
+from .test_epochs import OVER, PASSWORD
 
-PASSWORD = "correct horse"  # of the fixture `user`
-OVER = 6  # seconds into the new epoch
-
-
-@fresh_login(max_age=60)
-def fresh(request: Any) -> HttpResponse:
-    return HttpResponse("fresh")
-
-
-urlpatterns = [
-    path("fresh/", fresh),
-    *urls_engines.urlpatterns,
-    path("pages/", include("tests.urls")),
-]
-pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(test_epochs.__name__)]
 
 
 @pytest.fixture(autouse=True)

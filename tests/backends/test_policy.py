@@ -125,6 +125,16 @@ def test_refresh_is_not_due_where_the_absolute_end_leaves_nothing_to_gain() -> N
     assert policy.refresh_due(NOW, end - 3600, WEEK, end)
 
 
+@pytest.mark.parametrize(
+    ("age", "gain", "due"),
+    [(WEEK, 1.0, False), (WEEK, 1.01, True), (2, 0.5, False), (2, 0.51, True)],
+)
+def test_refresh_has_to_gain_more_than_a_second_or_a_quarter_of_the_age(
+    age: float, gain: float, due: bool
+) -> None:
+    assert policy.refresh_due(NOW, NOW, age, NOW + gain) is due
+
+
 def test_absolute_end_counts_from_the_login_and_not_for_anonymous() -> None:
     assert policy.absolute_end(NOW, DAY) == NOW + DAY
     assert policy.absolute_end(None, DAY) is None

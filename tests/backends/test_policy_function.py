@@ -13,10 +13,11 @@ from django.contrib.auth import login
 from django.contrib.auth.models import User
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
 from django.test import Client
 
 from django_jwtsession.models import Session, SessionEvent
-from django_jwtsession.policy import LoginRefused, Policy
+from django_jwtsession.policy import LoginRefused, Policy, staff
 
 from ..conftest import DAY
 from ..helpers.visitor import MODES, Visitor
@@ -418,6 +419,16 @@ def test_policy_takes_only_what_it_means(wrong: dict[str, Any]) -> None:
     [name] = wrong
     with pytest.raises(ValueError, match=f"Policy.{name} must be"):
         Policy(**wrong)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1, 100 * 366 * DAY])
+def test_policy_takes_half_a_second_and_a_hundred_years(seconds: float) -> None:
+    policy = Policy(idle=seconds, absolute=seconds)
+    assert (policy.idle, policy.absolute) == (seconds, seconds)
+
+
+def test_ready_made_policy_takes_users_of_a_model_without_staff() -> None:
+    assert staff(object(), HttpRequest()) == Policy()
 
 
 def test_absolute_age_of_the_settings_ends_every_login(

@@ -126,6 +126,27 @@ def test_compression_may_be_switched_either_way(compress: bool) -> None:
     assert not reader.is_current(token, NOW)
 
 
+@pytest.mark.parametrize(("size", "shrinks"), [(256 * 1024, True), (256 * 1024 + 1, False)])
+def test_limit_of_what_is_compressed_is_that_of_what_is_inflated(size: int, shrinks: bool) -> None:
+    key = KeyRing([SECRET], "sessionid", compress=True).newest("A256GCM", NOW)
+    assert key is not None
+    assert (len(key.seal(bytes(size))) < 2000) is shrinks
+
+
+@pytest.mark.parametrize(
+    "rules", [{}, {"issuer": "https://example.com", "audience": "shop"}, {"audience": "shop"}]
+)
+def test_token_that_was_just_issued_is_read_without_work_and_as_elsewhere(
+    rules: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, claims = codec(**rules), a_login(d={"a": [1]})
+    token = one.issue(claims, NOW)
+    elsewhere = codec(**rules).read(token, NOW)
+    one.keep(token, claims)
+    monkeypatch.setattr(one, "open", None)
+    assert one.read(token, NOW) == elsewhere
+
+
 def test_what_would_not_be_inflated_is_not_compressed() -> None:
     one = Codec(KeyRing([SECRET], "sessionid", compress=True))
     claims = a_session(d={"x": "y" * (strict_json.MAX_DEPTH + 256 * 1024)})

@@ -14,7 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa, x25519
 
-from django_jwtsession.exceptions import BadKey, BadToken
+from django_jwtsession.exceptions import BadKey, BadToken, Reason
 from django_jwtsession.tokens import keys
 from django_jwtsession.tokens.codec import Codec
 from django_jwtsession.tokens.keys import ALGORITHMS, ED25519, WEEK, KeyRing, Secret, read_pem
@@ -160,7 +160,7 @@ def test_first_of_two_private_keys_issues_and_both_are_read() -> None:
 
 
 def test_jwks_holds_public_members_only() -> None:
-    assert RING.jwks == {
+    assert ring(SECRET, *PRIVATE.values()).jwks == {
         "keys": [
             jwk(EC_KEY.public_key())
             | {"use": "sig", "alg": "ES256", "kid": thumbprint(EC_KEY.public_key())},
@@ -225,6 +225,9 @@ def wrong_keys(folder: Path) -> dict[str, Any]:
     ssh = ED_KEY.public_key().public_bytes(
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
+    ssh_ecdsa = public.public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
     ssh_private = ED_KEY.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.OpenSSH,
@@ -248,9 +251,11 @@ def wrong_keys(folder: Path) -> dict[str, Any]:
         "altered": PRIVATE["ES256"].replace("M", "N"),
         "OpenSSH": ssh_private,
         "OpenSSH, public": ssh.decode(),
+        "OpenSSH, public, ECDSA": ssh_ecdsa.decode(),
         "JWK": '{"kty":"oct","k":"AAAA"}',
         "DER, public": der,
         "DER, public, base64": base64.b64encode(der).decode(),
+        "DER, public, base64 in lines": base64.encodebytes(der).decode(),
         "PEM without its lines": "".join(PUBLIC["EdDSA"].splitlines()[1:-1]),
         "no file": str(folder / "missing.pem"),
         "no path": "\0.pem",
@@ -276,6 +281,21 @@ def test_what_is_no_key_of_ours_is_refused_without_a_word_of_it(tmp_path: Path) 
                 assert part not in said, name
 
 
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_type_of_the_ring_is_that_of_every_key(alg: str) -> None:
+    own = ring(SECRET, *PRIVATE.values(), typ="dbsc+jwt")
+    token = Codec(own, [alg]).issue(a_session(), NOW)
+    head = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
+    assert head["typ"] == "dbsc+jwt"
+    for reader, other in (
+        (codec(alg), token),
+        (Codec(own, [alg]), codec(alg).issue(a_session(), NOW)),
+    ):
+        with pytest.raises(BadToken) as refused:
+            reader.read(other, NOW)
+        assert refused.value.reason == Reason.TYPE
+
+
 def test_keys_do_not_show_in_representations() -> None:
     secret = "sécret-" * 6
     own = ring(secret, *PRIVATE.values())
@@ -293,6 +313,8 @@ def test_secret_is_told_from_pem() -> None:
     assert read_pem("just a secret") is None
     assert read_pem(b"\x30\x82 any bytes at all") is None
     assert read_pem(base64.b64encode(bytes(range(32))).decode()) is None
+    assert read_pem('{"a secret": "that begins as JSON does"}') is None
+    assert read_pem('a secret with "kty" in it') is None
     assert read_pem("/1Ab+base64/that/begins/like/a/path=") is None
     assert read_pem(PRIVATE["EdDSA"]) == PRIVATE["EdDSA"].encode()
 
@@ -300,20 +322,21 @@ def test_secret_is_told_from_pem() -> None:
 @pytest.mark.parametrize("listed", ED25519)
 def test_ed25519_has_two_names_of_which_the_listed_one_is_issued(listed: str) -> None:
     """`Ed25519` (RFC 9864) and `EdDSA` (RFC 8037); a JWK that said one would deny the other."""
-    one = codec(listed)
+    own = ring(PRIVATE["EdDSA"])
+    one = Codec(own, [listed])
     for issued in ED25519:
-        token = codec(issued).issue(a_session(), NOW)
+        token = Codec(own, [issued]).issue(a_session(), NOW)
         head = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
         assert head["alg"] == issued
         assert one.read(token, NOW)
         assert one.is_current(token, NOW) is (issued == listed)
-    assert "alg" not in RING.jwks["keys"][1]
+    assert "alg" not in own.jwks["keys"][0]
 
 
 @pytest.mark.requirement("RFC 8725 3.2")
 def test_es256_signature_draws_no_random_number() -> None:
     """RFC 6979: one that is drawn badly, once, tells the private key."""
-    one = codec("ES256")
+    one = Codec(ring(PRIVATE["ES256"]), ["ES256"])
     session = a_session()
     assert len({one.issue(session, NOW) for _ in range(20)}) == 1
 

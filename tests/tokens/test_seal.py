@@ -5,9 +5,11 @@ from __future__ import annotations
 import timeit
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from django_jwtsession.exceptions import BadKey, BadToken, Reason
 from django_jwtsession.tokens.seal import RowSeal
+from tests.vectors.jose import b64, subkey
 
 OLD, NEW = "an old secret of more than 32 bytes, a", b"a new secret of more than 32 bytes, a b"
 DATA = b'{"cart":[1,2,3]}'
@@ -57,6 +59,18 @@ def test_place_is_part_of_the_key() -> None:
     for place in ("", "tenant_b", "tenant_a/"):
         assert refused(RowSeal([NEW], place), sealed)
     assert RowSeal([NEW], "tenant_a").open(sealed, SID) == (DATA, True)
+
+
+@pytest.mark.parametrize(("place", "salt"), [("", "row"), ("tenant_a", "row/tenant_a")])
+def test_sealed_row_is_what_the_module_says(place: str, salt: str) -> None:
+    """By the RFCs alone: rows outlive releases, so their keys may not change unnoticed."""
+    seal = RowSeal([OLD], place) if place else RowSeal([OLD])
+    sealed = seal.seal(DATA, SID)
+    version, mark, number = sealed[:1], sealed[1:7], sealed[7]
+    assert version == b"\1"
+    assert mark.decode() == b64(subkey(OLD, salt, "kid"))[:6]
+    key = AESGCM(subkey(OLD, salt, f"row/{number}"))
+    assert key.decrypt(sealed[8:20], sealed[20:], sealed[:8] + SID) == DATA
 
 
 def test_nothing_of_the_data_shows_and_no_two_are_alike() -> None:

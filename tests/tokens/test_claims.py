@@ -77,6 +77,52 @@ def test_wrong_form_is_named_before_anything_else(name: str, value: Any) -> None
     assert refused.value.reason == Reason.CLAIMS
 
 
+LAST_SECOND = 253402300799  # of the year 9999
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iat": NOW + 15, "nbf": NOW + 15},
+        {"iat": NOW - 0.5, "exp": NOW + 0.5},
+        {"exp": NOW - 14, "iat": NOW - 60},
+        {"exp": LAST_SECOND, "mx": LAST_SECOND, "rv": LAST_SECOND, "auth_time": 0},
+        {"sid": "A" * 21 + "Q", "jkt": "A" * 43},
+    ],
+    ids=str,
+)
+def test_claims_at_their_limits_are_read(claims: dict[str, Any]) -> None:
+    offered = payload(a_login()) | claims
+    assert payload(validate(offered, NOW)) == offered
+
+
+@pytest.mark.parametrize(
+    ("claims", "now", "reason"),
+    [
+        ({"iat": NOW + 15.5}, NOW, Reason.NOT_YET_VALID),
+        ({"nbf": NOW + 15.5}, NOW, Reason.NOT_YET_VALID),
+        ({"iat": NOW - 60, "exp": NOW - 15}, NOW, Reason.EXPIRED),
+        ({"exp": NOW}, NOW, Reason.EXPIRED),  # and issued then
+        ({"iat": 0, "exp": 0}, NOW, Reason.EXPIRED),
+        ({"iat": LAST_SECOND, "exp": LAST_SECOND}, LAST_SECOND, Reason.EXPIRED),
+        ({"iat": LAST_SECOND + 1, "exp": LAST_SECOND + 1}, LAST_SECOND, Reason.CLAIMS),
+        ({"sid": "A" * 21 + "X"}, NOW, Reason.CLAIMS),
+        ({"jkt": "A" * 42}, NOW, Reason.CLAIMS),
+        ({"jkt": "A" * 44}, NOW, Reason.CLAIMS),
+        ({"jkt": "A" * 42 + "+"}, NOW, Reason.CLAIMS),
+        ({"jkt": [1] * 43}, NOW, Reason.CLAIMS),
+        ({"jkt": None}, NOW, Reason.CLAIMS),
+    ],
+    ids=str,
+)
+def test_claims_beyond_their_limits_are_refused(
+    claims: dict[str, Any], now: float, reason: Reason
+) -> None:
+    with pytest.raises(BadToken) as refused:
+        validate(payload(a_login()) | claims, now)
+    assert refused.value.reason == reason
+
+
 def test_claims_of_others_are_ignored_null_or_not() -> None:
     offered = payload(a_login()) | {"jti": None, "x": [1], "": {}}
     assert validate(offered, NOW) == a_login()._replace(sid=offered["sid"])

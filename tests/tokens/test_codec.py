@@ -165,6 +165,16 @@ def test_token_outlives_the_weeks_of_its_key(alg: str) -> None:
 
 
 @pytest.mark.parametrize("alg", ["A256GCM", "HS256"])
+def test_process_that_runs_on_issues_under_the_key_of_each_week(alg: str) -> None:
+    one = codec(alg)
+    weeks = [NOW // WEEK * WEEK + offset for offset in (0, 5, WEEK - 1, WEEK, 2 * WEEK, 0)]
+    heads = [one.issue(a_session(), now).split(".")[0] for now in weeks]
+    assert heads == [codec(alg).issue(a_session(), now).split(".")[0] for now in weeks]
+    assert heads[0] == heads[1] == heads[2] == heads[5]
+    assert len(set(heads)) == 3
+
+
+@pytest.mark.parametrize("alg", ["A256GCM", "HS256"])
 def test_issuer_whose_clock_is_ahead_of_the_week(alg: str) -> None:
     end = (NOW // WEEK + 1) * WEEK
     token = codec(alg).issue(a_session(iat=end + 5, exp=end + 99), end + 5)

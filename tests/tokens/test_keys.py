@@ -282,6 +282,24 @@ def test_what_is_no_key_of_ours_is_refused_without_a_word_of_it(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("alg", ALGORITHMS)
+def test_header_says_no_more_than_it_must(alg: str) -> None:
+    own = ring(SECRET, *PRIVATE.values())
+    key = own.newest(alg, NOW)
+    assert key is not None
+    head = json.loads(base64.urlsafe_b64decode(key.prefix + "=="))
+    named = {"alg": "dir", "enc": alg} if alg == "A256GCM" else {"alg": alg}
+    assert head == named | {"typ": "ses+jwt", "kid": key.kid}
+    assert own.find(alg, key.kid, NOW) is key
+
+
+def test_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(BadKey, match=r"cannot be read \(No such file or directory\)$"):
+        read_pem(tmp_path / "missing.pem")
+    with pytest.raises(BadKey, match=r"cannot be read \(no path\)$"):
+        read_pem("\0.pem")
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
 def test_type_of_the_ring_is_that_of_every_key(alg: str) -> None:
     own = ring(SECRET, *PRIVATE.values(), typ="dbsc+jwt")
     token = Codec(own, [alg]).issue(a_session(), NOW)

@@ -262,7 +262,7 @@ def _forget_tokens() -> None:
     """Let the next request bring a token that this process has never read."""
     from django_jwtsession.conf import get_config
 
-    get_config().codec._recent.clear()
+    get_config().codec._recent.forget()
 
 
 def _answer(base: list[int], added: float) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from .backends.arrival import session_of
 from .backends.base import TokenSession
 from .backends.flows import Step, Steps, arun, run
 from .backends.knowledge import Ended
-from .backends.options import get_options
+from .backends.options import options
 from .backends.passive import is_passive
 from .backends.policy import Action, respond
 from .conf import get_config, in_test_environment, require_keys
@@ -34,7 +34,6 @@ from .history.events import note_change
 from .moving import confirming, moving
 from .revocation.feed import (
     arefresh_before_transaction,
-    has_atomic_requests,
     refresh_before_transaction,
 )
 
@@ -72,49 +71,49 @@ class SessionMiddleware(DjangoSessionMiddleware):
             require_keys(get_config(), allow_short=settings.DEBUG or in_test_environment())
             devices.warm()
 
-    def __call__(self, request: HttpRequest) -> Any:
+    def __call__(self, request: Any) -> Any:
         if self.async_mode:
             return self.__acall__(request)
-        todo = later.begin(request)
+        _begin(request)
         try:
             self.process_request(request)
-            if has_atomic_requests() and _comes_with_session(request):
+            if options.atomic_requests and _comes_with_session(request):
                 refresh_before_transaction()
             response: Any = self.get_response(request)
-            if todo.after_view:
-                todo.settle()
+            if "_later" in request.__dict__:
+                request._later.settle()
             return self.process_response(request, response)
         finally:
-            todo.leave()
+            _leave(request)
 
-    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        todo = later.begin(request)
+    async def __acall__(self, request: Any) -> HttpResponseBase:
+        _begin(request)
         try:
-            if get_options().moves and moving.may_ask(request):
+            if options.moves and moving.may_ask(request):
                 await sync_to_async(self.process_request)(request)
             else:
                 self.process_request(request)  # makes an object, reads nothing
-            if has_atomic_requests() and _comes_with_session(request):
+            if options.atomic_requests and _comes_with_session(request):
                 await arefresh_before_transaction()
             pending: Any = self.get_response(request)
             response: HttpResponseBase = await pending
-            if todo.after_view:
-                await sync_to_async(todo.settle)()
+            if "_later" in request.__dict__ and request._later.after_view:
+                await sync_to_async(request._later.settle)()
             return await self.aprocess_response(request, response)  # type: ignore[no-any-return]
         except asyncio.CancelledError:  # the client is gone; no answer will be closed
-            await sync_to_async(todo.finish)()
+            if _leave(request):
+                await sync_to_async(request._later.finish)()
             raise
         finally:
-            todo.leave()
+            _leave(request)
 
     def process_request(self, request: HttpRequest) -> None:
-        options = get_options()
         header = request.META.get("HTTP_COOKIE", "")
         session: Any = moving.session_of(request, self.SessionStore) if options.moves else None
         if session is not None:
             pass
         elif options.was or header.count(f"{options.name}=") > 1:  # of a few requests
-            session = session_of(self.SessionStore, request, options)
+            session = session_of(self.SessionStore, request)
         if session is None:
             session = self.SessionStore(request.COOKIES.get(options.name))
         request.session = session
@@ -135,8 +134,24 @@ class SessionMiddleware(DjangoSessionMiddleware):
         return _settled(request, response) or await arun(answering(request, response))
 
 
+def _begin(request: Any) -> None:
+    """Say which request is being answered: see history/later.py."""
+    request._is_answered = False
+    later.answering.set(request)
+
+
+def _leave(request: Any) -> bool:
+    """Let what comes now be done at once, and the rest when the answer is closed; tell of any."""
+    request._is_answered = True
+    later.answering.set(None)
+    if "_later" not in request.__dict__:
+        return False
+    request._later.wait()
+    return True
+
+
 def _comes_with_session(request: HttpRequest) -> bool:
-    return get_options().name in request.COOKIES and isinstance(request.session, TokenSession)
+    return options.name in request.COOKIES and isinstance(request.session, TokenSession)
 
 
 class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
@@ -169,7 +184,7 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Steps[HttpRes
             yield Step(lambda: confirming.confirm(session))
         except (DatabaseError, InterfaceError) as error:  # the next request tries again
             answer.tell_of_failure(error)
-    if get_options().save_every_request and not session.is_empty():
+    if options.save_every_request and not session.is_empty():
         yield _step(session, "get_expiry_age")  # loads it: only a living session is saved
     action = decide(request, response)
     if action is Action.SAVE and is_ours and is_passive(request):
@@ -195,7 +210,7 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Steps[HttpRes
 
 def _may_confirm(session: Any, response: HttpResponseBase) -> bool:
     """Tell whether to note now that the browser has the cookie of a session that has moved."""
-    is_due = get_options().moves and confirming.is_due(session)
+    is_due = options.moves and confirming.is_due(session)
     return is_due and not answer.may_be_shared(response)  # which waits: it saves the session
 
 
@@ -206,7 +221,6 @@ def _step(session: Any, method: str) -> Step:
 def decide(request: HttpRequest, response: HttpResponseBase) -> Action:
     """Gather what policy.respond() decides upon; no database is asked."""
     session: Any = request.session
-    options = get_options()
     now = time.time()
     is_ours, empty = isinstance(session, TokenSession), session.is_empty()
     began = is_ours and session.began_epoch
@@ -250,7 +264,7 @@ def _finish(action: Action, request: HttpRequest, response: HttpResponseBase) ->
     else:
         response.headers["Vary"] = "Cookie"
     if action in _CHANGES_COOKIE:
-        if get_options().was:
+        if options.was:
             answer.delete_where_it_was(request, response)
         answer.keep_private(request, response)
     return response
@@ -268,7 +282,6 @@ def _settled(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
     if not isinstance(session, TokenSession):
         is_session = all(hasattr(session, name) for name in ("accessed", "modified", "is_empty"))
         return None if is_session else response
-    options = get_options()
     if session.modified or options.save_every_request:
         return None
     if options.moves and confirming.is_due(session):
@@ -285,7 +298,6 @@ def _settled(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
 
 
 def _has_cookie(request: HttpRequest) -> bool:
-    options = get_options()
     if options.name in request.COOKIES:
         return True
     return any(place.name in request.COOKIES for place in options.was)

@@ -55,7 +55,7 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     refusals.clear()
     superseded.forget()
     written.forget()
-    sightings.clear()
+    sightings.forget()
 
 
 @pytest.fixture(params=ENGINES)

@@ -15,7 +15,7 @@ from django.utils.cache import patch_cache_control
 from django.utils.http import http_date, parse_http_date_safe
 
 from ..models.writable import takes_no_writes
-from .options import Options, Place, get_options
+from .options import Place, options
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -33,7 +33,6 @@ def set_session_cookie(response: HttpResponseBase, value: str, max_age: float | 
 
     By set_cookie(), which a site may have overridden.
     """
-    options = get_options()
     seconds = None if max_age is None else math.ceil(max_age)  # browsers drop 3.5
     response.set_cookie(
         options.name,
@@ -55,25 +54,23 @@ def _date(second: int) -> str:
 
 def delete_session_cookie(response: HttpResponseBase) -> None:
     """Delete the session cookie with the attributes that browsers look at."""
-    options = get_options()
-    _delete(response, Place(options.name, options.domain, options.path), options)
+    _delete(response, Place(options.name, options.domain, options.path))
 
 
 def delete_where_it_was(request: HttpRequest, response: HttpResponseBase) -> None:
     """Delete the session cookies at the places of COOKIE_WAS whose names came with the request."""
-    options = get_options()
     for place in options.was:
         if place.name not in request.COOKIES:
             continue
         scratch = HttpResponseBase()
-        _delete(scratch, place, options)
+        _delete(scratch, place)
         # A key of its own: there may be another cookie of the name, at another place.
         key = f"{place.name}; {place.domain or ''}; {place.path}"
         morsel: Morsel[str] = scratch.cookies[place.name]
         response.cookies[key] = morsel
 
 
-def _delete(response: HttpResponseBase, place: Place, options: Options) -> None:
+def _delete(response: HttpResponseBase, place: Place) -> None:
     """Delete the cookie at `place`.
 
     A browser ignores a Set-Cookie without Secure and HttpOnly for a name with the prefix __Http- or

@@ -8,7 +8,7 @@ matter: see flows.py for how one is written once for both.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib.sessions.backends.base import SessionBase
 
@@ -69,6 +69,9 @@ class SessionAPI(SessionBase):
         """Begin a new epoch after a proof of identity."""
         raise NotImplementedError
 
+    def _renewing(self) -> Flow[None]:
+        raise NotImplementedError
+
     def _flushing(self) -> Flow[None]:
         raise NotImplementedError
 
@@ -103,7 +106,11 @@ class SessionAPI(SessionBase):
     # --- Django's API, sync and async -------------------------------------------------------------
 
     def load(self) -> dict[str, Any]:
-        return run(self._loading())
+        try:
+            next(flow := self._loading())
+        except StopIteration as stop:  # nothing is asked, as for most requests
+            return cast(dict[str, Any], stop.value)
+        return run(flow)
 
     async def aload(self) -> dict[str, Any]:
         return await arun(self._loading())
@@ -253,13 +260,6 @@ class SessionAPI(SessionBase):
     async def arenew(self) -> None:
         """See renew()."""
         await arun(self._renewing())
-
-    def _renewing(self) -> Flow[None]:
-        yield
-        self._get_session()
-        if self.identity is not None and not self.began_epoch:
-            run(self._beginning_epoch(is_soft=False))
-            self.modified = True
 
     def revalidate(self) -> None:
         """Read the session from where the truth is, now; unsaved changes of this request stay."""

@@ -16,7 +16,7 @@ from ..tokens.claims import Claims
 from ..tokens.codec import Codec
 from .base import TokenSession
 from .knowledge import Ended
-from .options import Options, get_options
+from .options import options
 
 
 class Arrived(NamedTuple):
@@ -26,7 +26,7 @@ class Arrived(NamedTuple):
     value: str
 
 
-def _arrived(request: HttpRequest, options: Options) -> list[Arrived]:
+def _arrived(request: HttpRequest) -> list[Arrived]:
     """Return the session cookies among which there is a choice; none for one of today's name.
 
     Browsers send cookies of other Domains and Paths under the same name, longer Paths and older
@@ -79,7 +79,7 @@ class _Several(TokenSession):
             yield
             if self.identity is not None:
                 # Wherever the browser keeps it: it gets one at today's place, and loses the others.
-                self.cookie_due = self.cookie_due or bool(get_options().was)
+                self.cookie_due = self.cookie_due or bool(options.was)
                 return
             ends.add(self.ended)
         # What forbids most: a cookie on its way, then one that may be good elsewhere.
@@ -106,9 +106,9 @@ class _Several(TokenSession):
         await super().aflush()
 
 
-def session_of(store: type[Any], request: HttpRequest, options: Options) -> Any:
+def session_of(store: type[Any], request: HttpRequest) -> Any:
     """Return a session of the engine `store` for the cookies that came; None for one of them."""
-    came = _arrived(request, options)
+    came = _arrived(request)
     if not came:
         return None
     if not issubclass(store, TokenSession):  # Django keeps the last of one name
@@ -151,11 +151,11 @@ def _read(name: str, value: str) -> Claims | None:
 
 def _as_of_today(name: str, value: str, claims: Claims) -> str:
     """Return a token that opens the same session under today's name, which is part of the key."""
-    if name == get_options().name:
+    if name == options.name:
         return value
-    return _codec(get_options().name).issue(claims, time.time())
+    return _codec(options.name).issue(claims, time.time())
 
 
 def _codec(name: str) -> Codec:
-    today = name == get_options().name
+    today = name == options.name
     return get_config().codec_in(current_place(), None if today else name)

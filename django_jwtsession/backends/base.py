@@ -13,7 +13,7 @@ from ..tokens.sid import new_sid
 from . import data as session_data
 from .knowledge import Data, Identity, Incoming
 from .opening import new_epoch
-from .options import get_options
+from .options import options
 from .watching import Watching
 
 
@@ -54,7 +54,7 @@ class TokenSession(Watching):
     def _issue(self, now: float) -> None:
         """Make a new token of this session. Raises SessionTooLarge."""
         token, claims = self._seal(self._claims_now(now), now)
-        size = len(get_options().name) + len(token)
+        size = len(options.name) + len(token)
         limit = self.config.max_cookie_size
         if size > limit:
             smaller = self._smaller(claims)
@@ -63,7 +63,8 @@ class TokenSession(Watching):
                     size, limit, self._biggest(), self._fits_compressed(claims, now)
                 )
             token, claims = self._seal(smaller, now)
-        self._codec.keep(token, claims)
+        if not isinstance(claims.d, str):
+            self._codec.keep(token, claims, session_data.unpack(claims, self.config))
         self._token, self._claims = token, claims
         self._given = token
 
@@ -84,7 +85,7 @@ class TokenSession(Watching):
             return False
         codec = replace(self.config, compress=True).codec_in(current_place())
         token = codec.issue(claims, now)
-        return len(get_options().name) + len(token) <= self.config.max_cookie_size
+        return len(options.name) + len(token) <= self.config.max_cookie_size
 
     def _token_is_encrypted(self) -> bool:
         return self.config.algorithms[0] == "A256GCM"

@@ -121,6 +121,13 @@ class Belonging(Opening):
         """Go on with the session of `_earlier`, where it is one of the user who logs in now."""
         return False
 
+    def _renewing(self) -> Flow[None]:
+        yield
+        self._get_session()
+        if self.identity is not None and not self.began_epoch:
+            run(self._beginning_epoch(is_soft=False))
+            self.modified = True
+
     # --- ending ----------------------------------------------------------------------------------
 
     def _flushing(self) -> Flow[None]:

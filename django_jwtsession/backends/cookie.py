@@ -21,7 +21,7 @@ from .cookie_reading import CookieReading
 from .flows import Flow
 from .knowledge import Data, Ended, Identity, Incoming
 from .opening import FRESH_FOR, new_epoch
-from .options import get_options
+from .options import options
 from .process import superseded
 from .renewing import is_hash_upgrade
 
@@ -193,14 +193,14 @@ class SessionStore(CookieReading):
 
     def _longest_idle(self) -> float:
         """Return the longest idle age of this session's tokens: before its login it was another."""
-        return max(self._idle_before, get_options().age, self.get_session_cookie_age())
+        return max(self._idle_before, options.age, self.get_session_cookie_age())
 
     def _take_up(self, data: dict[str, Any]) -> bool:
         earlier, self._earlier = self._earlier, None
         self.ended = Ended.NOT
         if earlier is None or earlier.sub is None or earlier.sub != session_data.user_of(data):
             return False
-        self.identity, self._claims = session_data.identity_of(earlier), earlier
+        self.identity, self._claims = self._identity_in(earlier), earlier
         theirs = self._unpack(earlier) or Data()
         theirs.pop(session_data.POLICY_KEY, None)  # that of the login before
         data.update({**theirs, **data})

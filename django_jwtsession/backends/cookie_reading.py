@@ -11,7 +11,6 @@ from ..models.times import to_datetime
 from ..revocation import ending as revocation
 from ..revocation.feed import NewEpoch
 from ..tokens.claims import Claims
-from . import data as session_data
 from . import hybrid, rotation, rows
 from .base import TokenSession
 from .flows import Flow
@@ -76,7 +75,7 @@ class CookieReading(TokenSession):
     def _admit(self, came: Claims) -> Ended:
         """Judge an authentic token by its times and by the feed."""
         now = time.time()
-        self.identity = session_data.identity_of(came)
+        self.identity = self._identity_in(came)
         end = self._absolute_end()
         if now >= came.exp or (end is not None and now >= end):
             refusals.log(Reason.EXPIRED)

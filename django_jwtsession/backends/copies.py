@@ -56,6 +56,11 @@ class WithCopy(db.SessionStore):
         yield
         return self._from_row(came)
 
+    def is_due(self, now: float) -> bool:
+        if isinstance(self.known, Copy):  # inside the window nothing else can be
+            return self.cookie_due or not self._codec.is_current(self._token or "", now)
+        return super().is_due(now)
+
     def _is_good(self, came: Claims, patience: float = 0.0) -> bool:
         """Tell whether a copy is young, `patience` seconds after its window at most."""
         if came.rv is None or came.ver is None or came.big:
@@ -64,11 +69,12 @@ class WithCopy(db.SessionStore):
             return False
         if came.jkt is not None and self._is_locked(came.sid, came.jkt):
             return False
-        return not written.is_older(came.sid, came.ep, came.ver)
+        newest = written.get(came.sid)
+        return newest is None or newest[:2] <= (came.ep, came.ver)
 
     def _enter_copy(self, came: Claims, copied: Data) -> Data:
         self.known, self._claims, self.jkt = Copy(came, came.rv or 0.0), came, came.jkt
-        self.identity, self.ended = session_data.identity_of(came), Ended.NOT
+        self.identity, self.ended = self._identity_in(came), Ended.NOT
         return copied
 
     def _from_row(self, came: Claims | Key) -> dict[str, Any]:
@@ -177,7 +183,7 @@ class WithCopy(db.SessionStore):
             # The claims as they came in: the dictionary in use may have changed since.
             claims = self.known.claims
             began = max(claims.iat, claims.nbf or 0)
-            copied = self._unpack(self._codec.read(self._token or "", began))
+            copied = self._unpack(self._codec.recall(self._token or "", began))
             return Data() if copied is None else copied
         return super()._data_before()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,20 +44,6 @@ def pack(claims: Claims, data: dict[str, Any], config: Config, who: Identity) ->
             del rest[HASH_SESSION_KEY]
     d = (rest if config.data_is_json else as_text(rest, config)) if rest else None
     return claims._replace(sub=sub, auth_time=auth_time, pt=proved_at, be=be, ah=ah, d=d)
-
-
-def identity_of(claims: Claims) -> Identity:
-    """Return whose session `claims` are of; what only a row knows is guessed."""
-    at, proved_at = claims.auth_time, claims.pt
-    return Identity(
-        claims.sid,
-        claims.ep,
-        claims.sk,
-        at,
-        at if proved_at is None else proved_at or None,
-        0 if at is None else min(claims.ep, round(at * 1000)),
-        claims.sub,
-    )
 
 
 def user_of(data: dict[str, Any]) -> str | None:
@@ -109,6 +96,8 @@ def unpack(claims: Claims, config: Config) -> Data:
         data = Data()
     elif isinstance(claims.d, dict):
         data = Data(claims.d)
+    elif isinstance(claims.d, bytes):
+        return Data(marshal.loads(claims.d))  # noqa: S302  # written by Codec.keep()
     else:
         try:
             data = loads(base64url.decode(claims.d.encode("ascii")), config)

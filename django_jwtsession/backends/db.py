@@ -17,7 +17,6 @@ from ..models.tables import Session
 from ..revocation import ending as revocation
 from ..tokens.claims import Claims
 from ..tokens.sid import sid_from_uuid
-from . import data as session_data
 from . import policy, rotation, rows
 from .flows import Flow
 from .knowledge import EARLIER, Content, Ended, Read
@@ -149,7 +148,7 @@ class SessionStore(RowKeys):
         if self._is_revoked(came) or now >= came.exp or (end is not None and now >= end):
             refusals.log(Reason.REVOKED)
             return self._be_nobody(Ended.REFUSED)
-        self.identity, self._claims = session_data.identity_of(came), came
+        self.identity, self._claims = self._identity_in(came), came
         self._session_cache = data
         until = revocation.longest_end(self.config)
         try:

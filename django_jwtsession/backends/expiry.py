@@ -6,12 +6,11 @@ import math
 import time
 from typing import Any
 
-from ..devices.places import sightings
 from . import policy
 from .belonging import Belonging
 from .data import POLICY_KEY
 from .flows import Flow, arun, run
-from .options import get_options
+from .options import options
 
 _NOTHING: dict[str, Any] = {}
 
@@ -49,7 +48,7 @@ class Expiry(Belonging):
         if kept and "idle" in kept:
             idle: int = math.ceil(kept["idle"])
             return idle
-        return get_options().age
+        return options.age
 
     def get_expire_at_browser_close(self) -> bool:
         data = self._get_session()
@@ -58,7 +57,7 @@ class Expiry(Belonging):
         kept = data.get(POLICY_KEY)
         if kept and "persistent" in kept:
             return not kept["persistent"]
-        return get_options().expire_at_browser_close
+        return options.expire_at_browser_close
 
     def get_expiry_age(self, **kwargs: Any) -> int:
         # As Django's, which reads the data more than once and knows three types of expiry.
@@ -116,16 +115,6 @@ class Expiry(Belonging):
     def touch_due(self, now: float) -> bool:
         """Tell whether the store should note that the session was seen."""
         return False
-
-    def is_elsewhere(self) -> bool:
-        """Tell whether a logged-in user's session, as loaded, is used where it was not before.
-
-        As far as this process knows: see devices/places.py.
-        """
-        who = self.identity
-        if who is None or who.auth_time is None or self.environ is None:
-            return False
-        return sightings.is_new(who.sid, self.environ, self.config)
 
     # --- carrying it out --------------------------------------------------------------------------
 

@@ -154,11 +154,6 @@ class SessionStore(WithCopy):
         # Inside the window nobody knows the idle end; it is looked at when the row is read.
         return isinstance(self.known, Read) and super().refresh_due(now)
 
-    def is_due(self, now: float) -> bool:
-        if isinstance(self.known, Copy):  # inside the window
-            return self.reissue_due(now)
-        return super().is_due(now)
-
     def _is_token_due(self, now: float) -> bool:
         return True  # each has the version that was just written, and a window of its own
 

@@ -6,13 +6,15 @@ and ended.
 
 from __future__ import annotations
 
+import marshal
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.functional import cached_property
 
-from ..conf import Config, get_config
+from ..conf import Config
+from ..devices.places import sightings
 from ..exceptions import BadToken, Reason
 from ..revocation.feed import Feed, get_feed
 from ..tokens import session_key as keys
@@ -21,7 +23,8 @@ from ..tokens.codec import Codec
 from . import data as session_data
 from .api import SessionAPI
 from .binding import Bound
-from .knowledge import SETS_NO_COOKIE, Data, Ended
+from .knowledge import SETS_NO_COOKIE, Data, Ended, Identity
+from .options import options
 from .refusals import refusals
 
 # Django takes none that is shorter.
@@ -49,7 +52,7 @@ class Opening(Bound, SessionAPI):
         # As SessionBase does, with the serializer looked up once a process.
         self.accessed = False
         self.modified = False
-        self.config: Config = get_config()
+        self.config: Config = options.config
         self.serializer = self.config.serializer
         self._began = time.time()
         self._given: str | Key | None = None
@@ -75,7 +78,7 @@ class Opening(Bound, SessionAPI):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.config = get_config()
+        self.config = options.config
         self.serializer = self.config.serializer
 
     # --- what receivers and the middleware ask ----------------------------------------------------
@@ -89,11 +92,21 @@ class Opening(Bound, SessionAPI):
         """Whether the browser's cookie is another request's to set."""
         return self.ended in SETS_NO_COOKIE
 
+    def is_elsewhere(self) -> bool:
+        """Tell whether a logged-in user's session, as loaded, is used where it was not before.
+
+        As far as this process knows: see devices/places.py.
+        """
+        who = self.identity
+        if who is None or who.auth_time is None or self.environ is None:
+            return False
+        return sightings.is_new(who.sid, self.environ, self.config)
+
     # --- reading ---------------------------------------------------------------------------------
 
     @cached_property
     def _codec(self) -> Codec:
-        return self.config.codec_in(self._feed.place)
+        return self.config.codecs[self._feed.place]
 
     @cached_property
     def _feed(self) -> Feed:
@@ -118,7 +131,7 @@ class Opening(Bound, SessionAPI):
         if "." not in given and (found := self._key_in(given)) is not None:
             return found
         try:
-            return self._codec.read(given, time.time())
+            return self._codec.recall(given, time.time())
         except BadToken as error:
             is_token = error.reason not in (Reason.MALFORMED, Reason.TOO_LONG)
             self.ended = Ended.REFUSED if is_token else Ended.NO_TOKEN
@@ -138,17 +151,35 @@ class Opening(Bound, SessionAPI):
         if found is not None:
             return found
         try:
-            return self._codec.read(session_key, time.time())
+            return self._codec.recall(session_key, time.time())
         except BadToken:
             return None
 
     def _unpack(self, claims: Claims) -> Data | None:
         """Return the session data in `claims`, None (and a record) where it cannot be read."""
+        if type(claims.d) is bytes:  # of a moment ago
+            return Data(marshal.loads(claims.d))  # noqa: S302  # written by Codec.keep()
         try:
-            return session_data.unpack(claims, self.config)
+            data = session_data.unpack(claims, self.config)
         except BadToken as error:
             refusals.log(error.reason)
             return None
+        if self._token is not None and type(claims.d) is not str:
+            self._codec.keep_read(self._token, claims, data)
+        return data
+
+    def _identity_in(self, claims: Claims) -> Identity:
+        """Return whose session `claims` are of; what only a row knows is guessed."""
+        at, proved_at = claims.auth_time, claims.pt
+        return Identity(
+            claims.sid,
+            claims.ep,
+            claims.sk,
+            at,
+            at if proved_at is None else proved_at or None,
+            0 if at is None else min(claims.ep, round(at * 1000)),
+            claims.sub,
+        )
 
     def _is_revoked(self, claims: Claims) -> bool:
         return self._feed.revoked(claims.sid, claims.sub, claims.auth_time, claims.ep)

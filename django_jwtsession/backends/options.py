@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.signals import setting_changed
+from django.db import connections
 
-from ..conf import get_config
+from ..conf import Config, get_config
 
 
 class Place(NamedTuple):
@@ -21,9 +22,15 @@ class Place(NamedTuple):
     path: str
 
 
-class Options(NamedTuple):
-    """The values of SESSION_COOKIE_.. and SESSION_.. under the rest of their names."""
+class Options:
+    """The values of SESSION_COOKIE_.. and SESSION_.. under the rest of their names.
 
+    As Django's LazySettings: read at the first look at any of them, and again after a change of
+    settings; every other look is one at an attribute. Raises ImproperlyConfigured for JWTSESSION,
+    or a SESSION_COOKIE_AGE, that cannot be used.
+    """
+
+    config: Config  # JWTSESSION
     name: str
     age: int
     domain: str | None
@@ -35,36 +42,36 @@ class Options(NamedTuple):
     save_every_request: bool
     was: tuple[Place, ...]  # JWTSESSION["COOKIE_WAS"], without where it is today
     moves: bool  # whether JWTSESSION has MIGRATE_FROM or MIGRATE_TO
+    atomic_requests: bool  # whether any database has ATOMIC_REQUESTS
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in Options.__annotations__:
+            raise AttributeError(name)
+        found = _read()
+        self.__dict__.update(found)
+        return found[name]
 
 
-_options: Options | None = None
+options = Options()
 
 
-def get_options() -> Options:
-    """Return the settings, built at first use and again after a change of settings.
-
-    Raises ImproperlyConfigured for a SESSION_COOKIE_AGE that is no number.
-    """
-    return _options or _build()
-
-
-def _build() -> Options:
-    global _options
-    was = _places_it_was_at()  # with JWTSESSION it looks at SESSION_COOKIE_AGE as well
-    _options = Options(
-        settings.SESSION_COOKIE_NAME,
-        int(settings.SESSION_COOKIE_AGE),  # browsers drop a Max-Age that has a point
-        settings.SESSION_COOKIE_DOMAIN,
-        settings.SESSION_COOKIE_PATH,
-        settings.SESSION_COOKIE_SECURE or False,
-        settings.SESSION_COOKIE_HTTPONLY or False,
-        settings.SESSION_COOKIE_SAMESITE,
-        settings.SESSION_EXPIRE_AT_BROWSER_CLOSE,
-        settings.SESSION_SAVE_EVERY_REQUEST,
-        was,
-        get_config().moves,
-    )
-    return _options
+def _read() -> dict[str, Any]:
+    config = get_config()  # which looks at SESSION_COOKIE_AGE as well
+    return {
+        "config": config,
+        "name": settings.SESSION_COOKIE_NAME,
+        "age": int(settings.SESSION_COOKIE_AGE),  # browsers drop a Max-Age that has a point
+        "domain": settings.SESSION_COOKIE_DOMAIN,
+        "path": settings.SESSION_COOKIE_PATH,
+        "secure": settings.SESSION_COOKIE_SECURE or False,
+        "httponly": settings.SESSION_COOKIE_HTTPONLY or False,
+        "samesite": settings.SESSION_COOKIE_SAMESITE,
+        "expire_at_browser_close": settings.SESSION_EXPIRE_AT_BROWSER_CLOSE,
+        "save_every_request": settings.SESSION_SAVE_EVERY_REQUEST,
+        "was": _places_it_was_at(),
+        "moves": config.moves,
+        "atomic_requests": any(one["ATOMIC_REQUESTS"] for one in connections.settings.values()),
+    }
 
 
 def _places_it_was_at() -> tuple[Place, ...]:
@@ -82,8 +89,7 @@ def _plain(place: Place) -> Place:
 
 
 def _forget(**kwargs: object) -> None:
-    global _options
-    _options = None
+    options.__dict__.clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="django_jwtsession.options")

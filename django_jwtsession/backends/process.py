@@ -6,20 +6,21 @@ import time
 from threading import Lock
 
 
-class Written:
-    """The versions of rows that this process wrote, while an older copy could still be trusted.
+class Written(dict[str, tuple[int, int, float]]):
+    """What this process wrote while an older copy could still be trusted: epoch, version, until.
 
-    Between processes a copy can be REVALIDATE_AFTER seconds behind; a process trusts none that is
-    older than what it wrote itself.
+    By sid. Between processes a copy can be REVALIDATE_AFTER seconds behind; a process trusts none
+    that is older than what it wrote itself.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._lock = Lock()
-        self.forget()
+        self._next_purge = 0.0
 
     def forget(self) -> None:
         """Be as a process that has just started."""
-        self._versions: dict[str, tuple[int, int, float]] = {}
+        self.clear()
         self._next_purge = 0.0
 
     def note(self, sid: str, epoch: int, version: int, until: float) -> None:
@@ -31,15 +32,11 @@ class Written:
         with self._lock:
             if now >= self._next_purge:
                 self._next_purge = until
-                living = {name: one for name, one in self._versions.items() if one[2] >= now}
-                self._versions = living
-            if not self.is_older(sid, epoch, version):
-                self._versions[sid] = epoch, version, until
-
-    def is_older(self, sid: str, epoch: int, version: int) -> bool:
-        """Tell whether a copy is older than what this process wrote."""
-        known = self._versions.get(sid)
-        return known is not None and (epoch, version) < known[:2]
+                for name in [name for name, one in self.items() if one[2] < now]:
+                    del self[name]
+            known = self.get(sid)
+            if known is None or known[:2] <= (epoch, version):
+                self[sid] = epoch, version, until
 
 
 # Seconds in which a request that was sent with the old token may still come, or be under way. Not

@@ -73,6 +73,11 @@ class Config:
         return self.migrate_from is not None or self.migrate_to is not None
 
     @cached_property
+    def codecs(self) -> Codecs:
+        """The codecs of today's cookie by place: codec_in() without its call, for each request."""
+        return Codecs(self)
+
+    @cached_property
     def _codecs(self) -> dict[tuple[str, str | None, str], Codec]:
         return {}
 
@@ -170,6 +175,18 @@ class Config:
     def backend_paths(self) -> dict[str, str]:
         """The path of each authentication backend, by its `be` claim."""
         return {digest: path for path, digest in self.backend_digests.items()}
+
+
+class Codecs(dict[str, Codec]):
+    """The codecs of a site by place, made at their first use."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self._config = config
+
+    def __missing__(self, place: str) -> Codec:
+        self[place] = codec = self._config.codec_in(place)
+        return codec
 
 
 def _digest(path: str) -> str:

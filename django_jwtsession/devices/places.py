@@ -24,7 +24,7 @@ class Sightings(Recent[set[int]]):
         sender = environ.get("REMOTE_ADDR") if config.store_ip else None
         forwarded = sender and config.trusted_proxy_count and environ.get("HTTP_X_FORWARDED_FOR")
         here = hash((environ.get("HTTP_USER_AGENT"), sender, forwarded))
-        seen = self.look(sid)
+        seen = self.get(sid) or self.older(sid)
         if seen is None:
             self.keep(sid, {here})
             return False

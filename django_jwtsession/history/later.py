@@ -1,7 +1,7 @@
 """What a request leaves for later: what follows from its view, and what its answer does not await.
 
-The middleware opens and closes the list of a request; all threads and tasks that work for it share
-it. Where there is none, on commands, in tasks, in a consumer, everything is done at once.
+The middleware says which request is being answered; all threads and tasks that work for it share
+its list. Where there is none, on commands, in tasks, in a consumer, everything is done at once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from django.utils import timezone, translation
 logger = logging.getLogger("django_jwtsession")
 
 
+# The request that is being answered here. Its attributes say the rest: `_later` is what it leaves,
+# from the first thing on, `_is_answered` that nothing comes into that list any more.
+answering: ContextVar[Any] = ContextVar("django_jwtsession.answering", default=None)
+
+
 class Later:
     """What is left to do for one request.
 
@@ -31,24 +36,19 @@ class Later:
         self.after_view: list[Callable[[HttpRequest], None]] = []
         self.after_answer: list[Callable[[], None]] = []
         self.logged_in: set[Any] = set()
-        self.is_open = True
 
     def settle(self) -> None:
         """Do what follows from the view."""
         while self.after_view:
             attempt(partial(self.after_view.pop(0), self.request))
 
-    def leave(self) -> None:
-        """Let what comes now be done at once, and the rest when the answer is closed."""
-        self.is_open = False
-        _current.set(None)
+    def wait(self) -> None:
+        """Do the rest when the answer is closed: Django closes the request with it."""
         if self.after_answer:
-            # Django closes the request with the answer that goes out, whoever made that.
             self.request.close = self._close  # type: ignore[method-assign]
 
     def finish(self) -> None:
         """Do what waits for the end of the answer."""
-        self.is_open = False
         while self.after_answer:
             attempt(self.after_answer.pop(0))
 
@@ -58,19 +58,13 @@ class Later:
         self.finish()
 
 
-_current: ContextVar[Later | None] = ContextVar("django_jwtsession.later", default=None)
-
-
 def current() -> Later | None:
     """Return the list of the request whose view runs now, None outside of requests."""
-    later = _current.get()
-    return later if later is not None and later.is_open else None
-
-
-def begin(request: HttpRequest) -> Later:
-    """Open the list of a request. Whoever calls it cares for settle() and leave()."""
-    later = Later(request)
-    _current.set(later)
+    request = answering.get()
+    if request is None or request._is_answered:
+        return None
+    # setdefault() is atomic: threads and tasks of one request get the same one.
+    later: Later = request.__dict__.setdefault("_later", Later(request))
     return later
 
 

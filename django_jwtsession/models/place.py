@@ -34,6 +34,12 @@ def _has_schemas(engine: str) -> bool:
     return hasattr(load_backend(engine).DatabaseWrapper, "set_schema")
 
 
+def has_one_place() -> bool:
+    """Tell whether current_place() is the same for all threads, whatever they do."""
+    engine = connections.settings[DEFAULT_DB_ALIAS]["ENGINE"]
+    return not router.routers and not _has_schemas(engine)
+
+
 def be_in(place: str) -> None:
     """Be in a place, for a thread of the package's own: choose its tenant's schema."""
     choose = getattr(connections[current_alias()], "set_schema", None)

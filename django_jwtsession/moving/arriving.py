@@ -29,7 +29,7 @@ from ..backends import login_policy
 from ..backends.base import TokenSession
 from ..backends.data import AUTH_KEYS, POLICY_KEY, user_of
 from ..backends.knowledge import Ended, Incoming
-from ..backends.options import get_options
+from ..backends.options import options
 from ..conf import get_config
 from ..exceptions import SessionTooLarge
 from ..models.retry import run_again
@@ -72,7 +72,6 @@ def session_of(request: HttpRequest, store: type[Any]) -> Any:
 
 def names_of_session() -> list[str]:
     """Return the names that the session cookie has and had."""
-    options = get_options()
     return list(dict.fromkeys([options.name, *(place.name for place in options.was)]))
 
 

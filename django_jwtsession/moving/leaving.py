@@ -16,7 +16,7 @@ from ..backends.arrival import session_of as several
 from ..backends.base import TokenSession
 from ..backends.data import POLICY_KEY
 from ..backends.knowledge import Ended
-from ..backends.options import get_options
+from ..backends.options import options
 from ..conf import get_config
 from ..models.retry import run_again
 from ..tokens.claims import Claims
@@ -33,11 +33,11 @@ def session_of(request: HttpRequest, store: type[Any]) -> Any:
     engine = engine_of(str(get_config().migrate_to))
     came = [request.COOKIES.get(name, "") for name in names_of_session()]
     if not any(map(is_ours, came)):
-        return engine.open(request.COOKIES.get(get_options().name), request.META)
+        return engine.open(request.COOKIES.get(options.name), request.META)
     ours = store if issubclass(store, TokenSession) else hybrid.SessionStore
 
     def opened() -> Any:
-        session = several(ours, request, get_options())
+        session = several(ours, request)
         return session or ours(next(value for value in came if is_ours(value)))
 
     session = opened()

@@ -23,7 +23,7 @@ from django.views.generic import View
 
 from ..backends.answer import tell_of_failure
 from ..backends.base import TokenSession
-from ..backends.options import get_options
+from ..backends.options import options
 from ..history import later
 from ..models.registry import session_model
 from ..models.savepoints import savepoint
@@ -80,7 +80,7 @@ class LoginForm(AuthenticationForm):
     def __init__(self, request: Any = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
         is_ours = isinstance(getattr(request, "session", None), TokenSession)
-        if not (is_ours and get_options().expire_at_browser_close):
+        if not (is_ours and options.expire_at_browser_close):
             del self.fields["persistent"]
 
 
@@ -117,7 +117,7 @@ class LoginView(InOneLanguage, SameSiteMixin, views.LoginView):
     def _not_now(self, form: Any) -> HttpResponse:
         """Show the form again with a 503; the session is as it came, and nobody is logged in."""
         request: Any = self.request
-        request.session = type(request.session)(request.COOKIES.get(get_options().name))
+        request.session = type(request.session)(request.COOKIES.get(options.name))
         request.session.environ = request.META
         request.user = AnonymousUser()
         form.add_error(None, _NOT_NOW)

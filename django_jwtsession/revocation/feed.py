@@ -14,10 +14,11 @@ from contextlib import suppress
 from time import monotonic
 
 from asgiref.sync import sync_to_async
-from django.db import Error, connections
+from django.core.signals import setting_changed
+from django.db import Error
 
 from ..conf import get_config, in_test_environment
-from ..models.place import current_alias, current_place
+from ..models.place import current_alias, current_place, has_one_place
 from . import reader
 from .announcements import pending
 from .asking import PATIENCE, RECENT, Asking, FeedUnavailable, NewEpoch, epoch_of_line
@@ -217,24 +218,28 @@ class Feed(Asking):
 
 
 _feeds: dict[str, Feed] = {}
+# The feed of a site that has one place, as most have.
+_only: Feed | None = None
 
 
 def get_feed() -> Feed:
     """Return the feed of the place where this thread's sessions live."""
+    return _only or _find()
+
+
+def _find() -> Feed:
+    global _only
     place = current_place()
-    feed = _feeds.get(place)
     # setdefault() is atomic: two threads get the same one.
-    return _feeds.setdefault(place, Feed(place)) if feed is None else feed
+    feed = _feeds.get(place) or _feeds.setdefault(place, Feed(place))
+    if has_one_place():
+        _only = feed
+    return feed
 
 
 def load() -> None:
     """Read the feed of this place, now: see Feed.load()."""
     get_feed().load()
-
-
-def has_atomic_requests() -> bool:
-    """Tell whether views run in a transaction of the feed's database (ATOMIC_REQUESTS)."""
-    return bool(connections.settings[current_alias()]["ATOMIC_REQUESTS"])
 
 
 def refresh_before_transaction() -> None:
@@ -255,6 +260,16 @@ async def arefresh_before_transaction() -> None:
 def forget() -> None:
     """Be a process that has just begun: for tests."""
     _feeds.clear()
+    _look_again()
+
+
+def _look_again(**kwargs: object) -> None:
+    """Find out anew where sessions live: DATABASE_ROUTERS may have changed."""
+    global _only
+    _only = None
+
+
+setting_changed.connect(_look_again, dispatch_uid="django_jwtsession.feed")
 
 
 def _unlock() -> None:

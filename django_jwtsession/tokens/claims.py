@@ -41,7 +41,7 @@ class Claims(NamedTuple):
     rv: int | float | None = None
     gen: int | None = None
     ver: int | None = None
-    d: dict[str, Any] | str | None = None
+    d: dict[str, Any] | str | bytes | None = None  # bytes in a process only: see Codec.keep()
     big: int | None = None
     jkt: str | None = None
 
@@ -140,7 +140,10 @@ def validate(
         raise BadToken(Reason.ISSUER)
     if aud != audience and not (type(aud) is list and audience in aud):
         raise BadToken(Reason.AUDIENCE)
-    check_times(iat, exp, nbf, now, leeway)
+    if iat > now + leeway or (nbf is not None and nbf > now + leeway):
+        raise BadToken(Reason.NOT_YET_VALID)
+    if exp <= now - leeway or exp <= iat:
+        raise BadToken(Reason.EXPIRED)
     return Claims(
         sid,
         iat,
@@ -163,14 +166,6 @@ def validate(
         big,
         jkt,
     )
-
-
-def check_times(iat: float, exp: float, nbf: float | None, now: float, leeway: float) -> None:
-    """Raise BadToken for a token that is not valid yet, or no longer."""
-    if iat > now + leeway or (nbf is not None and nbf > now + leeway):
-        raise BadToken(Reason.NOT_YET_VALID)
-    if exp <= now - leeway or exp <= iat:
-        raise BadToken(Reason.EXPIRED)
 
 
 def _has_null(payload: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from django_jwtsession.revocation import feed
 def another_process() -> None:
     """Be a process that has written no session, but knows the feed (it would read it now)."""
     written.forget()
-    sightings.clear()
+    sightings.forget()
 
 
 def new_process() -> None:

@@ -284,7 +284,7 @@ def test_forty_writes_from_elsewhere_in_another_process_are_one_change(
     visit(lambda request: login(request, ada), by=client)
     other, seen = Client(headers=MAC, REMOTE_ADDR="198.51.100.7"), []
     for minute in range(40):
-        sightings.clear()  # a process that has just started
+        sightings.forget()  # a process that has just started
         written.forget()
         clock.shift(60)
         other.cookies = client.cookies

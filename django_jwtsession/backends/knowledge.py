@@ -57,7 +57,7 @@ class Identity(NamedTuple):
 class Incoming:
     """A session of another engine that comes in; times are Unix times, None if nobody knows.
 
-    `environ` has the device, as a request's META has it.
+    `environ` has the device, as a request's META has it; `stored` is what its row held, as it was.
     """
 
     data: dict[str, Any] = field(repr=False)
@@ -66,6 +66,7 @@ class Incoming:
     created_at: float | None = None
     seen_at: float | None = None
     environ: Mapping[str, Any] | None = field(default=None, repr=False)
+    stored: Any = field(default=None, repr=False)
 
 
 class Content(NamedTuple):

@@ -44,6 +44,8 @@ from .staying import session_of_who_stays
 logger = logging.getLogger("django_jwtsession")
 
 _SHARES = 2**64
+# A session that another server writes to between the reading and the move is read again.
+_TRIES = 5
 
 
 def session_of(request: HttpRequest, store: type[Any]) -> Any:
@@ -118,9 +120,7 @@ def _session_of_cookie(
         if not moves_now(source.owner(value)):
             return session_of_who_stays(request, store, source, value, digest)
         try:
-            return _move(request, store, source, value, digest)
-        except _Moved:
-            return notes.lead(store, notes.find(digest))
+            return _moved(request, store, source, value, digest)
         except Cannot as error:
             _tell(error)
             return source.open(value, request.META) or notes.refused(store)
@@ -132,11 +132,23 @@ def _session_of_cookie(
 
 
 class _Moved(Exception):
-    """Another request was faster."""
+    """Another request was faster: it has moved the session, or written to it."""
 
 
 class _Unknown(Exception):
     """There is no such session, or it has ended."""
+
+
+def _moved(request: HttpRequest, store: type[Any], source: Source, value: str, digest: str) -> Any:
+    """Return what a session has become, now or by another request; see _move()."""
+    for _ in range(_TRIES):
+        try:
+            return _move(request, store, source, value, digest)
+        except _Moved:
+            note = notes.find(digest)
+            if note is not None:
+                return notes.lead(store, note)
+    raise Cannot("is written to without end")
 
 
 def _move(request: HttpRequest, store: type[Any], source: Source, value: str, digest: str) -> Any:
@@ -144,9 +156,10 @@ def _move(request: HttpRequest, store: type[Any], source: Source, value: str, di
     old = source.find(value, request.META)
     if old is None:
         raise _Unknown
+    stored = old.stored
     old = _judged(old, request)
     if old is None:  # its user has ended it, or has another password
-        source.take(value)
+        source.take(value, stored)
         source.forget(value)
         raise _Unknown
     environ = old.environ or request.META
@@ -163,7 +176,7 @@ def _made(store: type[Any], source: Source, value: str, digest: str, old: Incomi
     """Make the session, with the end of the old one and the note of it: all, or nothing."""
     session = store()
     with source.transaction():
-        if not source.take(value):
+        if not source.take(value, old.stored):
             raise _Moved
         try:
             session.move_in(old)

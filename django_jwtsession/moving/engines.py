@@ -100,8 +100,11 @@ class Engine:
             return None
         return Incoming(data, _end(store, data, time.time()), login_time(data))
 
-    def take(self, value: str) -> bool:
-        """Delete the session inside the transaction that moves it; False if another was faster."""
+    def take(self, value: str, stored: Any) -> bool:
+        """Delete the session inside the transaction that moves it; False if another was faster.
+
+        Arguments: `stored` is what it held when it was read: what was written since moves too.
+        """
         return True
 
     def forget(self, value: str) -> None:
@@ -163,10 +166,11 @@ class Rows(Engine):
             None if created is None else created.timestamp(),
             None if seen is None else seen.timestamp(),
             _environ(row),
+            row.session_data,
         )
 
-    def take(self, value: str) -> bool:
-        return rows.delete(self.model, value)
+    def take(self, value: str, stored: Any) -> bool:
+        return rows.delete(self.model, value, session_data=stored)
 
     def forget(self, value: str) -> None:
         """Delete what is left of it in a cache."""

@@ -10,6 +10,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import router
 
 from ..backends.knowledge import Ended
@@ -88,6 +89,12 @@ def new_note(digest: str, credential: str, expires_at: float) -> Any:
     seal = get_config().seal_in(current_place()).seal
     sealed = seal(credential.encode(), digest.encode())
     return moved_model()(digest=digest, sealed=sealed, expires_at=expires_at)
+
+
+def new_end(digest: str) -> Any:
+    """Return a note, unsaved, that leads nowhere: of a session that ended before it moved."""
+    end = time.time() + settings.SESSION_COOKIE_AGE
+    return moved_model()(digest=digest, sealed=b"", expires_at=end)
 
 
 def write(note: Any) -> None:

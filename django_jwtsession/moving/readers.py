@@ -96,7 +96,7 @@ class Reader:
         """Return None: nothing is ever written here."""
         return None
 
-    def take(self, value: str) -> bool:
+    def take(self, value: str, stored: Any) -> bool:
         return True
 
     def forget(self, value: str) -> None:

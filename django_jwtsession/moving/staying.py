@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import lru_cache
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.base import UpdateError
+from django.db import IntegrityError
 from django.http import HttpRequest
 
+from ..backends.data import AUTH_KEYS
 from . import notes
 from .sources import Source
 
@@ -19,13 +24,14 @@ def session_of_who_stays(
     It is read here: later it could be gone, and its engine would say that the visitor is nobody.
     """
     session = source.open(value, request.META)
-    if session is None or source.is_stateless:
-        return session
+    if session is None:
+        return None
+    if source.is_stateless:
+        return _followed(session, store, source, value, digest)
     session._get_session()
     session.accessed = False
     if session.session_key == value:
-        _save_unless_moved(session, digest)
-        return session
+        return _followed(session, store, source, value, digest)
     note = notes.find(digest)
     if note is None:
         return session
@@ -33,13 +39,90 @@ def session_of_who_stays(
     return notes.lead(store, note)
 
 
-def _save_unless_moved(session: Any, digest: str) -> None:
-    """Let save() raise UpdateError if another server has moved the session, as most engines do."""
-    key, save = session.session_key, session.save
+def _followed(session: Any, store: type[Any], source: Source, value: str, digest: str) -> Any:
+    session.__class__ = _staying(session.__class__)
+    session.stays_as, session.moves_to, session.digest = value, store, digest
+    session.is_all_in_cookie = source.is_stateless
+    if not source.is_stateless:
+        session.data_that_came = deepcopy(session._session_cache)
+    return session
 
-    def save_unless_moved(must_create: bool = False) -> None:
-        if session.session_key == key and notes.find(digest) is not None:
+
+class _Staying:
+    """A session of the engine of before that another server may move while a request has it.
+
+    What the request writes then goes to where it has moved, and its end ends that as well.
+    """
+
+    stays_as: str
+    moves_to: type[Any]
+    digest: str
+    is_all_in_cookie: bool
+    data_that_came: dict[str, Any]
+
+    def save(self: Any, must_create: bool = False) -> None:
+        if must_create or self.session_key != self.stays_as or self.is_all_in_cookie:
+            super().save(must_create)  # type: ignore[misc]
+            return
+        if self._saves_where_it_is():
+            return
+        try:
+            super().save()  # type: ignore[misc]
+        except UpdateError:
+            if not self._saves_where_it_is():
+                raise
+            return
+        # Some engines store a row anew that a move has deleted since the first question.
+        if notes.find(self.digest) is not None:
+            super().delete(self.stays_as)  # type: ignore[misc]
+            self._saves_where_it_is()
+
+    async def asave(self: Any, must_create: bool = False) -> None:
+        await sync_to_async(self.save)(must_create)
+
+    def delete(self: Any, session_key: str | None = None) -> None:
+        """Delete it; and note that nobody moves it, or end what it has become."""
+        ends = (session_key or self.session_key) == self.stays_as
+        super().delete(session_key)  # type: ignore[misc]
+        if not ends:
+            return
+        # After the row, as a move does: of two at once, one waits for the other.
+        try:
+            notes.write(notes.new_end(self.digest))
+        except IntegrityError:
+            moved = notes.lead(self.moves_to, notes.find(self.digest))
+            if moved.identity is not None:
+                moved.flush()
+            notes.void(self.digest)
+
+    async def adelete(self: Any, session_key: str | None = None) -> None:
+        await sync_to_async(self.delete)(session_key)
+
+    def _saves_where_it_is(self: Any) -> bool:
+        """Write what this request has changed into the session that another server has moved.
+
+        Returns False for one that has not moved. Raises UpdateError for one that has ended since,
+        or that is all in its cookie.
+        """
+        note = notes.find(self.digest)
+        if note is None:
+            return False
+        moved = notes.lead(self.moves_to, note)
+        was, now = self.data_that_came, self._session_cache
+        changed = {key for key in was | now if key not in was or was[key] != now.get(key)}
+        changed |= was.keys() - now.keys()
+        if moved.identity is None or not moved.has_rows or changed & AUTH_KEYS:
             raise UpdateError
-        save(must_create)
+        for key in changed:
+            if key in now:
+                moved[key] = now[key]
+            else:
+                moved.pop(key, None)
+        moved.save()
+        self.sets_no_cookie = True  # the browser has the new one, or the old one leads there
+        return True
 
-    session.save = save_unless_moved
+
+@lru_cache(16)
+def _staying(store: type[Any]) -> type[Any]:
+    return type(store.__name__, (_Staying, store), {"__module__": store.__module__})

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth import alogout, logout
 from django.contrib.auth.models import User
 
 from django_jwtsession.models import MovedSession, Session
-from django_jwtsession.moving import notes
+from django_jwtsession.moving import arriving, notes
 
 from ..helpers.visitor import Visitor
-from .conftest import DB, SIGNED, Old, meanwhile, old_of, old_rows
+from .conftest import DB, SIGNED, USERS, Old, meanwhile, old_of, old_rows
 
 
 def test_nobody_moves_with_a_share_of_nothing(
@@ -133,25 +134,97 @@ def test_session_that_another_server_moves_while_a_page_reads_it_goes_on(
     assert slow.who() == "ada"
 
 
-def test_what_is_written_while_another_server_moves_the_session_is_refused(
+def test_what_is_written_while_another_server_moves_the_session_goes_along(
     engine: str, old: Old, moving_in: Any, browser: Visitor, ada: User
 ) -> None:
-    key = browser.cookie = old.login(ada)
+    key = browser.cookie = old.login(ada, gone=1)
     moving_in(old, MIGRATE_SHARE=0)
     moved = Visitor(cookie=key)
 
     def write(request: Any) -> None:
         request.session["x"] = 1
-        of_another_server(moved.who, moving_in, old)
+        del request.session["gone"]
+        of_another_server(lambda: moved.put(y=2), moving_in, old)
 
     async def awrite(request: Any) -> None:
         await request.session.aset("x", 1)
-        await sync_to_async(of_another_server)(moved.who, moving_in, old)
+        await request.session.apop("gone")
+        await sync_to_async(of_another_server)(lambda: moved.put(y=2), moving_in, old)
 
     browser.send(write, awrite, "post")
-    assert browser.status == (200 if old.is_stateless else 400)
+    # All of the session is in the cookie: the write has nowhere to go.
+    is_refused = engine == "cookie" and not old.is_stateless
+    assert browser.status == (400 if is_refused else 200)
     assert old.is_stateless or not old_rows()
     assert browser.who() == moved.who() == "ada"
+    if engine != "cookie" and not old.is_stateless:
+        assert browser.data() == moved.data() == {"x": 1, "y": 2}
+        assert Session.objects.count() == 1
+
+
+@pytest.mark.parametrize("path", [DB, USERS, f"{DB[:-2]}cached_db", "qsessions.backends.db"])
+def test_what_is_written_between_the_reading_and_the_move_moves_too(
+    engine: str, moving_in: Any, ada: User, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    old = old_of(path)
+    key = old.login(ada)
+    moving_in(old)
+    judged, moved, slow = arriving._judged, Visitor(cookie=key), Visitor(cookie=key)
+
+    def judged_after_a_write(found: Any, request: Any) -> Any:
+        monkeypatch.setattr(arriving, "_judged", judged)
+        moving_in(old, MIGRATE_SHARE=0)
+        meanwhile(lambda: slow.put(x=1))
+        moving_in(old)
+        return judged(found, request)
+
+    monkeypatch.setattr(arriving, "_judged", judged_after_a_write)
+    assert moved.who() == "ada"
+    assert moved.data() == slow.data() == {"x": 1}
+    assert not old_rows()
+
+
+def test_logout_while_another_server_moves_the_session_ends_both(
+    engine: str, old: Old, moving_in: Any, browser: Visitor, ada: User
+) -> None:
+    key = browser.cookie = old.login(ada)
+    moving_in(old, MIGRATE_SHARE=0)
+    moved, copy = Visitor(cookie=key), Visitor(cookie=key)
+
+    def log_out(request: Any) -> None:
+        of_another_server(moved.who, moving_in, old)
+        logout(request)
+
+    async def alog_out(request: Any) -> None:
+        await sync_to_async(of_another_server)(moved.who, moving_in, old)
+        await alogout(request)
+
+    browser.send(log_out, alog_out, "post")
+    assert browser.got == ""
+    assert moved.who() == copy.who() == ""
+    moving_in(old)
+    assert moved.who() == copy.who() == Visitor(cookie=key).who() == ""
+    assert not Session.objects.exists()
+
+
+def test_session_is_not_moved_once_its_user_has_logged_out_elsewhere(
+    engine: str, old: Old, moving_in: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = old.login(ada)
+    moving_in(old)
+    judged, moved, slow = arriving._judged, Visitor(cookie=key), Visitor(cookie=key)
+
+    def judged_after_a_logout(found: Any, request: Any) -> Any:
+        monkeypatch.setattr(arriving, "_judged", judged)
+        moving_in(old, MIGRATE_SHARE=0)
+        meanwhile(slow.logout)
+        moving_in(old)
+        return judged(found, request)
+
+    monkeypatch.setattr(arriving, "_judged", judged_after_a_logout)
+    assert moved.who() == ""
+    assert Visitor(cookie=key).who() == ""
+    assert not Session.objects.exists()
 
 
 def test_signed_cookie_of_a_user_stays_in_its_share_whatever_is_saved(

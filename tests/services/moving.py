@@ -124,8 +124,6 @@ def _judged(answer: Answer, browser: Browser) -> str:
 def phases(old: str, ours: str, share: float = 0.05) -> dict[str, list[Deployed]]:
     """Return the engine and JWTSESSION of both servers, as a site deploys them one after the other.
 
-    While the share is "raised" a write may be answered by 400; see docs/moving.md.
-
     Arguments: `share` of the browsers, that move first.
     """
     before: Deployed = (old, {})

@@ -164,8 +164,8 @@ class Opening(Bound, SessionAPI):
         except BadToken as error:
             refusals.log(error.reason)
             return None
-        if self._token is not None and type(claims.d) is not str:
-            self._codec.keep_read(self._token, claims, data)
+        if type(claims.d) is not str:
+            self._codec.keep_read(claims, data)
         return data
 
     def _identity_in(self, claims: Claims) -> Identity:

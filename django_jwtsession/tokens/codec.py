@@ -66,6 +66,8 @@ class Codec:
         # them only where their hashes agree, 64 bits under a key of the process (SipHash): how
         # long a look takes tells nothing of the tokens in it.
         self._recent: Recent[_Kept] = Recent(_KEPT_TOKENS)
+        # The last one that was not among them, and its claims.
+        self._last: tuple[str, Claims | None] = "", None
         # The week, and the key that issues in it.
         self._issuing: tuple[float, Key] | None = None
         if not keys.can_issue(self._issues):
@@ -88,11 +90,12 @@ class Codec:
         Then ``d`` may be bytes: the session that keep() was given.
         """
         kept = self._recent.get(token) or self._recent.older(token)
-        # Dictionaries are of the reader who got them.
-        if kept is not None and kept.since <= now < kept.until and type(kept.claims.d) is not dict:
+        if kept is not None and kept.since <= now < kept.until:
             return kept.claims
         claims = self.read(token, now)
-        self._keep(token, claims)
+        self._last = token, claims
+        if type(claims.d) is not dict:  # which is its reader's to change
+            self._keep(token, claims)
         return claims
 
     def open(self, token: str, now: float) -> dict[str, Any]:
@@ -126,13 +129,13 @@ class Codec:
         data = strict_json.dumps(members)
         return self.issuing_key(now).seal(data).decode("ascii")
 
-    def keep_read(self, token: str, claims: Claims, session: dict[str, Any]) -> None:
-        """Keep what the `claims` that recall() has returned for a `token` came to: see keep().
+    def keep_read(self, claims: Claims, session: dict[str, Any]) -> None:
+        """Keep what the `claims` that recall() has just returned came to: see keep().
 
-        Nothing happens with claims that are not the very ones.
+        Nothing happens if another token was read since: which one it was is not known any more.
         """
-        kept = self._recent.get(token)
-        if kept is not None and kept.claims is claims:
+        token, last = self._last
+        if last is claims:
             self._keep(token, claims, session)
 
     def keep(self, token: str, claims: Claims, session: dict[str, Any]) -> None:
@@ -151,7 +154,7 @@ class Codec:
         if session:
             # In version 2: a later one tells where two values are one object, and tokens do not.
             claims = claims._replace(d=marshal.dumps(dict(session), 2))
-        if isinstance(claims.d, str | bytes) and len(claims.d) > _MAX_DATA:
+        if claims.d is not None and len(claims.d) > _MAX_DATA:
             return
         since = max(claims.iat, claims.nbf or 0) - self._leeway
         self._recent.keep(token, _Kept(since, claims.exp + self._leeway, claims))

@@ -34,7 +34,7 @@ def test_second_read_does_no_cryptography(algorithm: str) -> None:
     one = codec(algorithm)
     token = one.issue(a_login(d=DATA), NOW)
     claims = one.recall(token, NOW)
-    one.keep_read(token, claims, DATA)
+    one.keep_read(claims, DATA)
     with mock.patch.object(type(one), "open", side_effect=AssertionError):
         again = one.recall(token, NOW)
     assert again._replace(d=None) == claims._replace(d=None)
@@ -54,9 +54,18 @@ def test_each_reader_has_data_of_its_own() -> None:
 def test_nothing_is_kept_of_a_token_for_claims_of_another() -> None:
     one = codec("A256GCM")
     token, other = (one.issue(a_login(d={"of": name}), NOW) for name in ("one", "other"))
-    one.recall(token, NOW)
-    one.keep_read(token, one.recall(other, NOW), {"of": "other"})
+    claims = one.recall(token, NOW)
+    one.recall(other, NOW)
+    one.keep_read(claims, {"of": "one"})
+    one.keep_read(claims._replace(sid="A" * 22), {"of": "nobody"})
     assert one.recall(token, NOW).d == {"of": "one"}
+    assert one.recall(other, NOW).d == {"of": "other"}
+
+
+def test_data_of_a_token_that_opens_nothing_is_not_kept() -> None:
+    one = codec("A256GCM")
+    one.recall(one.issue(a_login(d=DATA), NOW), NOW)
+    assert not one._recent
 
 
 @pytest.mark.requirement("ASVS 9.2.1")

@@ -130,7 +130,7 @@ def sent(response: Any) -> list[tuple[str, str, str, bool]]:
 
 
 def test_site_moves_to_another_name_and_nobody_is_logged_out(
-    engine: str, ask: Asker, user: Any, settings: Any
+    engine: str, ask: Asker, user: Any, settings: Any, clock: Any
 ) -> None:
     ask.client.force_login(user)
     ask(read)  # answers the key that force_login() sets with a token

@@ -43,21 +43,21 @@ class Limit(NamedTuple):
 
 
 LIMITS = {
-    ("cookie", "untouched"): Limit(0, 14, 36),
-    ("cookie", "read"): Limit(0, 59, 94),
-    ("cookie", "first read"): Limit(0, 81, 116),
-    ("cookie", "write"): Limit(0, 140, 208),
-    ("cookie", "forged"): Limit(0, 55, 94),
-    ("hybrid", "untouched"): Limit(0, 14, 36),
-    ("hybrid", "read"): Limit(0, 51, 87),
-    ("hybrid", "first read"): Limit(0, 76, 112),
-    ("hybrid", "write"): Limit(2, 226, 479),
-    ("hybrid", "forged"): Limit(0, 55, 94),
-    ("db", "untouched"): Limit(0, 14, 36),
-    ("db", "read"): Limit(1, 73, 184),
-    ("db", "first read"): Limit(1, 88, 199),
-    ("db", "write"): Limit(2, 166, 408),
-    ("db", "forged"): Limit(0, 55, 94),
+    ("cookie", "untouched"): Limit(0, 8, 32),
+    ("cookie", "read"): Limit(0, 42, 79),
+    ("cookie", "first read"): Limit(0, 69, 110),
+    ("cookie", "write"): Limit(0, 120, 196),
+    ("cookie", "forged"): Limit(0, 44, 87),
+    ("hybrid", "untouched"): Limit(0, 8, 32),
+    ("hybrid", "read"): Limit(0, 32, 70),
+    ("hybrid", "first read"): Limit(0, 62, 104),
+    ("hybrid", "write"): Limit(2, 207, 479),
+    ("hybrid", "forged"): Limit(0, 44, 87),
+    ("db", "untouched"): Limit(0, 8, 32),
+    ("db", "read"): Limit(1, 61, 183),
+    ("db", "first read"): Limit(1, 78, 199),
+    ("db", "write"): Limit(2, 150, 408),
+    ("db", "forged"): Limit(0, 44, 87),
 }
 
 
@@ -153,7 +153,7 @@ def forge(cookie: str) -> str:
 
 @pytest.mark.parametrize(("engine_name", "scenario"), LIMITS)
 def test_request_needs_no_more_than_its_limit(
-    engine_name: str, scenario: str, user: User, settings: Any, as_in_production: None
+    engine_name: str, scenario: str, user: User, settings: Any, as_in_production: None, clock: Any
 ) -> None:
     settings.SESSION_ENGINE = ENGINES[engine_name]
     cookie = logged_in(user)

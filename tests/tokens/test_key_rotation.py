@@ -147,6 +147,7 @@ def test_visitor_stays_logged_in_while_the_site_moves(
     client: Client,
     visit: Visit,
     settings: Any,
+    clock: Any,  # a late answer hands out no cookie
 ) -> None:
     keys = [OLD, OLD_PEM, ED_PEM]
     settings.JWTSESSION = site(keys, old)

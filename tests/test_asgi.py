@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.contrib.auth import aauthenticate, alogin, alogout
+from django.db import connections
 from django.http import HttpRequest
 from django.test import AsyncClient
 
 from django_jwtsession.models import Session
+from django_jwtsession.revocation.feed import Feed
 
 from . import urls_engines
 from .conftest import DAY, OUR_MIDDLEWARE, STOCK_MIDDLEWARE, WEEK, cookie
@@ -220,6 +222,23 @@ async def test_sync_view_behind_the_async_middleware(
     urls_engines.Page.view = staticmethod(lambda request: request.session["x"])
     response = await async_client.get("/")
     assert response.content == b"1"
+
+
+async def test_feed_is_asked_before_the_transaction_of_a_view(
+    engine: str, avisit: Visit, async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await avisit(awrite(x=1))
+    order: list[str] = []
+
+    async def arefresh(*_: Any) -> None:
+        order.append("feed")
+
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    monkeypatch.setattr(Feed, "arefresh", arefresh)
+    urls_engines.Page.view = staticmethod(lambda _: order.append("view"))
+    await async_client.get("/")
+    await AsyncClient().get("/")
+    assert order == ["feed", "view", "view"]
 
 
 async def test_streamed_answer_sets_its_cookie_before_the_first_byte(

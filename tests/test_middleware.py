@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 
 from django_jwtsession.models import Session
+from django_jwtsession.revocation.feed import Feed, FeedUnavailable
 
 from .conftest import DAY, ENGINES, NOW, OUR_MIDDLEWARE, STOCK_MIDDLEWARE, WEEK, Visit, read, write
 
@@ -325,3 +327,52 @@ def test_middleware_is_the_one_that_the_admin_asks_for() -> None:
 
     assert issubclass(import_string(OUR_MIDDLEWARE), SessionMiddleware)
     assert NOW % WEEK == 1000
+
+
+# --- views in transactions ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def order(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """With ATOMIC_REQUESTS: what was done, in its order."""
+    done: list[str] = []
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    monkeypatch.setattr(Feed, "refresh", lambda *_: done.append("feed"))
+    return done
+
+
+def test_feed_is_asked_before_the_transaction_of_the_view(
+    engine: str, visit: Visit, order: list[str]
+) -> None:
+    """Inside of it what others end meanwhile may not be seen."""
+    visit(write(x=1))
+    order.clear()
+    visit(lambda _: order.append("view"))
+    assert order == ["feed", "view"]
+
+
+def test_visitor_without_a_session_asks_no_feed(
+    engine: str, visit: Visit, order: list[str]
+) -> None:
+    visit(lambda _: order.append("view"))
+    visit(lambda _: order.append("view"), headers={"cookie": "csrftoken=1"})
+    assert order == ["view", "view"]
+
+
+def test_feed_that_cannot_be_asked_leaves_alone_who_uses_no_session(
+    engine: str, visit: Visit, order: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit(write(x=1))
+
+    def fail(*_: Any) -> None:
+        raise FeedUnavailable
+
+    monkeypatch.setattr(Feed, "refresh", fail)
+    assert visit().content == b"untouched"
+
+
+def test_engine_of_django_asks_no_feed(visit: Visit, order: list[str], settings: Any) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    visit(write(x=1))
+    visit(lambda _: order.append("view"))
+    assert order == ["view"]

@@ -225,7 +225,7 @@ async def test_sync_view_behind_the_async_middleware(
 
 
 async def test_feed_is_asked_before_the_transaction_of_a_view(
-    engine: str, avisit: Visit, async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    engine: str, avisit: Visit, async_client: AsyncClient, settings: Any, monkeypatch: Any
 ) -> None:
     await avisit(awrite(x=1))
     order: list[str] = []
@@ -234,6 +234,7 @@ async def test_feed_is_asked_before_the_transaction_of_a_view(
         order.append("feed")
 
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    settings.SESSION_COOKIE_NAME = "sessionid"  # which makes a process look at its settings anew
     monkeypatch.setattr(Feed, "arefresh", arefresh)
     urls_engines.Page.view = staticmethod(lambda _: order.append("view"))
     await async_client.get("/")

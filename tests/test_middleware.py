@@ -337,6 +337,7 @@ def order(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """With ATOMIC_REQUESTS: what was done, in its order."""
     done: list[str] = []
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    settings.SESSION_COOKIE_NAME = "sessionid"  # which makes a process look at its settings anew
     monkeypatch.setattr(Feed, "refresh", lambda *_: done.append("feed"))
     return done
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import datetime
 from typing import Any
 
+from ..models.times import to_datetime
 from . import policy
 from .belonging import Belonging
 from .data import POLICY_KEY
@@ -83,10 +85,20 @@ class Expiry(Belonging):
         return policy.absolute_end(who.auth_time if who else None, self._absolute_age())
 
     def _idle_end(self, now: float) -> float:
-        end = policy.idle_end(now, self.get_expiry_age(), self._absolute_end())
+        end = policy.idle_end(now, self._age_from(now), self._absolute_end())
         if not self.passive or not self._expires_at or self.began_epoch:
             return end
         return min(end, self._expires_at)
+
+    def _age_from(self, now: float) -> float:
+        """Return the seconds from `now` on that the session lives; exact where it has a fixed end.
+
+        Django's get_expiry_age() has whole seconds, and would end it up to one early.
+        """
+        expiry = self._get_session().get("_session_expiry")
+        if not isinstance(expiry, (datetime, str)):
+            return self.get_expiry_age()
+        return (self.get_expiry_date(expiry=expiry) - to_datetime(now)).total_seconds()
 
     # --- what is due ------------------------------------------------------------------------------
 

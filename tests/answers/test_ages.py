@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.http import HttpRequest
+from django.utils import timezone
 
 from ..conftest import read, write
 from .conftest import Asker
@@ -25,6 +26,30 @@ def expiring(age: float) -> Any:
         return ""
 
     return view
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+@pytest.mark.parametrize("rest", [0.0, 0.25, 0.999])
+def test_session_with_a_fixed_end_ends_then_and_not_a_second_before(
+    engine: str, ask: Asker, clock: Any, rest: float, is_stored: bool
+) -> None:
+    """The engine `cookie` has whole seconds: it may end in the last one."""
+    clock.shift(0.6)
+    end = timezone.now().replace(microsecond=0) + timedelta(seconds=90 + rest)
+    early = rest if engine == "cookie" else 0.0
+
+    def view(request: HttpRequest) -> str:
+        request.session.set_expiry(end)
+        return ""
+
+    ask(view)
+    if is_stored:  # again, from another part of a second
+        clock.shift(30.7)
+    ask(write(x=1))
+    clock.shift((end - timezone.now()).total_seconds() - early - 0.001)
+    assert ask(read).content != b"[]"
+    clock.shift(early + 0.002)
+    assert ask(read).content == b"[]"
 
 
 # Ages that thirds divide and that they do not, from each part of a second.

@@ -21,6 +21,7 @@ from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
 from django.core import signing
+from django.core.exceptions import SuspiciousOperation
 from django.db import router, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -93,7 +94,10 @@ class Engine:
         Raises Cannot for one that is there and cannot be read.
         """
         store = self.open(value, environ)
-        if not store.exists(value):
+        try:
+            if not store.exists(value):
+                return None
+        except SuspiciousOperation:  # no key of this engine's: its load() says nobody too
             return None
         data = store.load()
         if not data:

@@ -444,3 +444,13 @@ def test_session_that_another_request_has_just_taken_is_found(
     browser = Visitor(cookie=key)
     assert browser.who() == "ada"
     assert [browser.sid()] == sids
+
+
+def test_cookie_that_an_engine_of_files_calls_suspicious_is_nobodys(
+    engine: str, moving_in: Any, browser: Visitor
+) -> None:
+    """As with that engine alone; it was answered 400."""
+    moving_in(Old("django.contrib.sessions.backends.file"))
+    browser.cookie = "-" * 32
+    assert browser.who() == ""
+    assert browser.status == 200

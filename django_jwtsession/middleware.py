@@ -64,7 +64,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
     def __init__(self, get_response: Any) -> None:
         if self.inside is not None:
             get_response = self.inside(get_response)
-            self.process_view = get_response.process_view
+            if hasattr(get_response, "process_view"):
+                self.process_view = get_response.process_view
         super().__init__(get_response)
         if issubclass(self.SessionStore, TokenSession):
             # A wrong setting is an error now, not in a request.

@@ -2,61 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest
 
+Page = Callable[[HttpRequest], Any]
 
-class Layer:
-    """A middleware that an app puts inside of ours: see contrib/dbsc.
 
-    Its methods say, without blocking, which function is to be called, which may block.
+def layer(
+    get_response: Callable[..., Any],
+    pages: Mapping[str, Page],
+    guard: Callable[[HttpRequest], None] | None,
+) -> Any:
+    """Return a middleware that an app puts inside of ours: see contrib/dbsc.
+
+    A function `session.finish(request, response)`, where one was set, gets the answer of the site
+    before the session is saved. What is called is sync and may block.
+
+    Arguments: `pages` answer in the place of the site's views, by their paths; `guard` is called
+    before each view, once the user is known, and may raise.
     """
 
-    def __init__(self, get_response: Callable[..., Any]) -> None:
-        self.get_response = get_response
-        self.process_view: Callable[..., Any] = self._guard
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            self.process_view = self._aguard
-            markcoroutinefunction(self)
-
-    def answering(self, request: HttpRequest) -> Callable[[HttpRequest], Any] | None:
-        """Return what answers a request in the place of the site's views."""
-        return None
-
-    def guarding(self) -> Callable[[HttpRequest], None] | None:
-        """Return what is called before a view, once the user is known; it may raise."""
-        return None
-
-    def finishing(self, request: HttpRequest) -> Callable[[HttpRequest, Any], None] | None:
-        """Return what is done with the answer of the site, before the session is saved."""
-        return None
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if self.is_async:
-            return self.__acall__(request)
-        if answer := self.answering(request):
-            return answer(request)
-        response = self.get_response(request)
-        if finish := self.finishing(request):
+    def middleware(request: HttpRequest) -> Any:
+        if (page := pages.get(request.path_info)) is not None:
+            return page(request)
+        response = get_response(request)
+        if (finish := getattr(request.session, "finish", None)) is not None:
             finish(request, response)
         return response
 
-    async def __acall__(self, request: HttpRequest) -> Any:
-        if answer := self.answering(request):
-            return await sync_to_async(answer)(request)
-        response = await self.get_response(request)
-        if finish := self.finishing(request):
+    async def amiddleware(request: HttpRequest) -> Any:
+        if (page := pages.get(request.path_info)) is not None:
+            return await sync_to_async(page)(request)
+        response = await get_response(request)
+        if (finish := getattr(request.session, "finish", None)) is not None:
             await sync_to_async(finish)(request, response)
         return response
 
-    def _guard(self, request: HttpRequest, *args: Any) -> None:
-        if guard := self.guarding():
-            guard(request)
+    is_async = iscoroutinefunction(get_response)
+    found: Any = amiddleware if is_async else middleware
+    if guard is not None:
+        found.process_view = _before_views(guard, is_async)
+    return found
 
-    async def _aguard(self, request: HttpRequest, *args: Any) -> None:
-        if guard := self.guarding():
-            await sync_to_async(guard)(request)
+
+def _before_views(guard: Callable[[HttpRequest], None], is_async: bool) -> Callable[..., Any]:
+    def process_view(request: HttpRequest, *args: Any) -> None:
+        guard(request)
+
+    async def aprocess_view(request: HttpRequest, *args: Any) -> None:
+        await sync_to_async(guard)(request)
+
+    return aprocess_view if is_async else process_view

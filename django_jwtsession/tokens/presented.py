@@ -6,6 +6,7 @@ Here it is the device's key of a browser; nothing of ours is signed with it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from typing import Any
 
 from jwt.algorithms import ECAlgorithm
@@ -23,11 +24,12 @@ class Presented:
 
     Arguments: `text` is bare, or a quoted string (RFC 8941 3.3.3); `typ` is its type; `with_key`
     tells whether its header has the key, and not only may have it. No other member may be there.
+    `audience` lists what `aud` may be where there is one (RFC 7519 4.1.3).
 
     Raises BadToken.
     """
 
-    def __init__(self, text: str, typ: str, with_key: bool) -> None:
+    def __init__(self, text: str, typ: str, with_key: bool, audience: Collection[str] = ()) -> None:
         text = text.strip().removeprefix('"').removesuffix('"')
         self._parts = text.encode("ascii", "replace").split(b".")
         if len(text) > _MAX_LENGTH or len(self._parts) != 3:
@@ -37,6 +39,8 @@ class Presented:
         self.jwk = public_jwk(head.pop("jwk", None)) if with_key else {}
         if head != {"alg": "ES256", "typ": typ} or len(signature) != 64:
             raise BadToken(Reason.HEADER)
+        if "aud" in self.payload and self.payload["aud"] not in audience:
+            raise BadToken(Reason.AUDIENCE)
 
     def verify(self, jwk: dict[str, str]) -> None:
         """Raise BadToken unless it was signed with the key of a public_jwk()."""

@@ -2,6 +2,4 @@
 
 from __future__ import annotations
 
-from .decorators import device_bound
-
-__all__ = ["device_bound"]
+from .decorators import device_bound as device_bound

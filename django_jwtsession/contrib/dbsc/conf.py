@@ -23,22 +23,15 @@ def setting(name: str) -> Any:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-def _forget(**kwargs: Any) -> None:
-    setting.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="django_jwtsession.contrib.dbsc")
+setting_changed.connect(lambda **_: setting.cache_clear(), weak=False)
 
 
 def problems() -> list[str]:
     """Return what is wrong with ``DBSC``, each with what to write instead."""
     given = getattr(settings, "DBSC", {})
-    if not isinstance(given, dict):
-        return ["DBSC must be a dict; write DBSC = {} for the defaults."]
-    found = [
-        f"DBSC has no key {name!r}. Known: {', '.join(DEFAULTS)}."
-        for name in given.keys() - DEFAULTS.keys()
-    ]
+    if not isinstance(given, dict) or given.keys() - DEFAULTS.keys():
+        return [f"DBSC must be a dict with some of the keys {', '.join(DEFAULTS)}, or none."]
+    found = []
     if setting("MODE") not in ("proof", "strict"):
         found.append('DBSC["MODE"] must be "proof" or "strict".')
     if type(setting("MAX_AGE")) not in (int, float) or setting("MAX_AGE") < 1:

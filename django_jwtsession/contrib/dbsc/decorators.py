@@ -11,9 +11,6 @@ from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-# Seconds after a login in which the binding may be under way: a page that is refused reloads.
-_UNDER_WAY = 30
-
 
 def device_bound(view: Callable[..., Any] | None = None, *, max_age: float = 600) -> Any:
     """Let a view, sync or async, be seen with a proof that is at most `max_age` seconds old.
@@ -41,8 +38,9 @@ def require_proof(request: HttpRequest, max_age: float = float("inf")) -> None:
     session: Any = request.session
     age = getattr(session, "device_bound", None)
     if age is None or age > max_age:
-        if time.time() - (getattr(session, "logged_in_at", None) or 0) < _UNDER_WAY:
-            session.dbsc = _reload
+        # For 30 s after a login the binding may be under way: the page reloads.
+        if time.time() - (getattr(session, "logged_in_at", None) or 0) < 30:
+            session.finish = _reload
         raise PermissionDenied("This page needs a fresh proof of the device's key.")
 
 

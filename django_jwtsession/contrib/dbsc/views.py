@@ -1,7 +1,8 @@
 """The protocol: the offer at a login, the registration of a key, and each proof of it.
 
 What browsers make of an answer: 403 with a challenge is signed, 500 and 503 are tried again, any
-other refusal ends the binding.
+other refusal ends the binding. No view of the site's stands before these (hooks.py), so there is
+no CSRF token to check and no login to be sent to.
 """
 
 from __future__ import annotations
@@ -9,31 +10,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_exempt
 
+from ...backends.answer import tell_of_failure
 from ...backends.knowledge import Ended, Read
 from ...exceptions import BadToken, Reason
 from ...history.events import note_bound
-from ...models.times import to_datetime
 from ...pages.login import is_same_origin
 from ...pages.throttle import is_too_often
 from ...revocation.ending import report_reuse
 from ...tokens.presented import Presented, thumbprint
-from ...tokens.sid import uuid_from_sid
 from . import challenges, proofs
 from .conf import setting
 from .models import Binding
 
-START, _SIGNED, _TYP = "/dbsc/start", "Secure-Session-Response", "dbsc+jwt"
+START, _SIGNED = "/dbsc/start", "Secure-Session-Response"
 # Seconds for which an offer is good, and a challenge, which is answered when the proof has ended.
 _OFFER_AGE, _CHALLENGE_AGE = 300, 1200
 # Requests of one session in a minute; a browser makes a dozen in nine.
@@ -46,46 +44,49 @@ def _protocol(view: Callable[[HttpRequest, Any], HttpResponse]) -> Callable[...,
     The view gets the session, None for nobody's.
     """
 
-    @csrf_exempt
-    @login_not_required
     @never_cache
     @wraps(view)
     def guarded(request: HttpRequest) -> HttpResponse:
         if request.method != "POST" or not is_same_origin(request):
-            return JsonResponse(
-                {"error": "not_for_you"}, status=403 if request.method == "POST" else 405
-            )
+            return _answer(403 if request.method == "POST" else 405, error="not_for_you")
         request.META["HTTP_X_SESSION_PASSIVE"] = "1"  # nobody has used the session
         session: Any = request.session
         try:
             is_own = getattr(session, "has_rows", False) and session.get(SESSION_KEY)
-            own = session if is_own else None
-            if _must_wait(session, own):
-                return _later()
-            return view(request, own)
+            if (_must_wait if is_own else _may_open_later)(session, request):
+                return _answer(503, error="later")
+            return view(request, session if is_own else None)
         except BadToken:
-            return JsonResponse({"error": "bad_response"}, status=400)
-        except (DatabaseError, InterfaceError):
-            return JsonResponse({"error": "later"}, status=503)
+            return _answer(400, error="bad_response")
+        except (DatabaseError, InterfaceError) as error:
+            tell_of_failure(error)
+            return _answer(503, error="later")
 
     return guarded
 
 
-def _quietly(response: Any) -> HttpResponse:
-    """Return an answer that is no fault of anybody's, and that Django is not to log as one."""
+def _answer(status: int, **told: Any) -> HttpResponse:
+    """Return an answer of JSON that Django is not to log: browsers have asked, and nobody else."""
+    response: Any = JsonResponse(told, status=status)
     response._has_been_logged = True
-    return cast(HttpResponse, response)
+    return response  # type: ignore[no-any-return]
 
 
-def _later() -> HttpResponse:
-    return _quietly(JsonResponse({"error": "later"}, status=503))
+def _must_wait(session: Any, request: HttpRequest) -> bool:
+    """Tell whether to try again: an outage, too many requests."""
+    return not isinstance(session.known, Read) or is_too_often(f"dbsc.{session.sid}", _MOST, 60)
 
 
-def _must_wait(session: Any, own: Any) -> bool:
-    """Tell whether to try again: the newer cookie is on its way, an outage, too many requests."""
-    if own is None:
-        return getattr(session, "ended", None) is Ended.JUST_PASSED
-    return not isinstance(own.known, Read) or is_too_often(f"dbsc.{own.sid}", _MOST, 60)
+def _may_open_later(session: Any, request: HttpRequest) -> bool:
+    """Tell whether a cookie is too young for the clock here, or a newer one is on its way."""
+    ended = getattr(session, "ended", None)
+    cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+    try:
+        if ended is Ended.REFUSED:
+            session._codec.read(cookie, time.time())
+    except BadToken as error:
+        return error.reason is Reason.NOT_YET_VALID
+    return ended is Ended.JUST_PASSED
 
 
 def offer(request: HttpRequest, response: Any) -> None:
@@ -96,16 +97,14 @@ def offer(request: HttpRequest, response: Any) -> None:
     session: Any = request.session
     if session.sid is None or session.logged_in_at is None or response.status_code >= 400:
         return
-    if (binding := Binding.of(session.sid)) is not None:
-        if session.device_bound is not None:
-            return
-        binding.delete()
+    if session.device_bound is not None and Binding.of(session.sid) is not None:
+        return
+    Binding.drop(session.sid)
     session.jkt = None
+    path = request.META.get("SCRIPT_NAME", "") + START
     first, second = (challenges.make(each, *_login(session)) for each in ("jti", "authorization"))
-    response.headers["Secure-Session-Registration"] = (
-        f'(ES256);path="{request.META.get("SCRIPT_NAME", "")}{START}";challenge="{first}"'
-        f';authorization="{second}"'
-    )
+    told = f'(ES256);path="{path}";challenge="{first}";authorization="{second}"'
+    response.headers["Secure-Session-Registration"] = told
 
 
 def _login(session: Any) -> tuple[str, str]:
@@ -117,45 +116,28 @@ def _login(session: Any) -> tuple[str, str]:
 def start(request: HttpRequest, session: Any) -> HttpResponse:
     """Bind the session to the key that the browser has made for the offer of its login."""
     if session is None:
-        return JsonResponse({"error": "no_session"}, status=401)
-    signed = Presented(request.headers.get(_SIGNED, ""), _TYP, with_key=True)
+        return _answer(401, error="no_session")
+    signed = _presented(request, with_key=True)
     signed.verify(signed.jwk)
-    _check_audience(request, signed)
     for name in ("jti", "authorization"):
         if not challenges.made_at(signed.payload.get(name), _OFFER_AGE, name, *_login(session)):
-            return JsonResponse({"error": "bad_challenge"}, status=403)
-    if not _bind(session, signed.jwk):
-        return JsonResponse({"error": "bound_already"}, status=403)
-    jkt = thumbprint(signed.jwk)
+            return _answer(403, error="bad_challenge")
+    binding = Binding.bind(session.sid, signed.jwk, thumbprint(signed.jwk))
+    if binding is None:
+        return _answer(403, error="bound_already")
     if setting("MODE") == "strict":
-        session.jkt, session.cookie_due = jkt, True
+        session.jkt, session.cookie_due = binding.thumbprint, True
     note_bound(session.sid, session.known.row.user_id, request.META)
-    return _proved(request, session, jkt)
+    return _proved(request, session, binding)
 
 
-def _bind(session: Any, jwk: dict[str, Any]) -> bool:
-    """Store the key; False where the session has one."""
-    now = to_datetime(time.time())
-    Binding.clear(now)
-    _, is_new = Binding.objects.get_or_create(
-        pk=uuid_from_sid(session.sid),
-        defaults={
-            "jwk": jwk,
-            "thumbprint": thumbprint(jwk),
-            "algorithm": "ES256",
-            "bound_at": now,
-            "last_proof_at": now,
-        },
-    )
-    return bool(is_new)
+def _presented(request: HttpRequest, with_key: bool) -> Presented:
+    """Return what the browser has signed. Raises BadToken.
 
-
-def _check_audience(request: HttpRequest, signed: Presented) -> None:
-    """Raise BadToken for what was signed for another site; most browsers do not say."""
-    origins = (f"{scheme}://{request.get_host()}" for scheme in ("https", request.scheme))
-    own = [f"{origin}{path}" for origin in origins for path in ("", "/", request.path)]
-    if signed.payload.get("aud", own[0]) not in own:
-        raise BadToken(Reason.AUDIENCE)
+    The site is where the request comes from: see _protocol().
+    """
+    own = [request.headers["Origin"] + path for path in ("", "/", request.path)]
+    return Presented(request.headers.get(_SIGNED, ""), "dbsc+jwt", with_key, audience=own)
 
 
 @_protocol
@@ -163,56 +145,55 @@ def refresh(request: HttpRequest, session: Any) -> HttpResponse:
     """Give a proof to whoever signs with the session's key."""
     sid = request.headers.get("Sec-Secure-Session-Id", "").strip().strip('"')
     if session is not None and session.sid != sid:
-        return JsonResponse({"error": "another_session"}, status=403)
+        return _answer(403, error="another_session")
     binding = None if session is None else Binding.of(sid)
     if binding is None:
         return _ended(sid)
     if _SIGNED not in request.headers:
-        return _challenged(session, binding.answered)
-    signed = Presented(request.headers[_SIGNED], _TYP, with_key=False)
-    at = challenges.made_at(signed.payload.get("jti"), _CHALLENGE_AGE, "refresh", sid)
+        return _challenged(binding, sid)
+    signed = _presented(request, with_key=False)
+    jti = signed.payload.get("jti")
+    at = challenges.made_at(jti, _CHALLENGE_AGE, "refresh", sid)
     try:
         signed.verify(binding.jwk)
     except BadToken:
-        if at is not None and at < binding.bound_at.timestamp() * 1000:
-            return _later()  # by the key before; a challenge would be signed with that again
+        if at is not None and binding.thumbprint not in str(jti):
+            # By the key before; a challenge would be signed with that again.
+            return _answer(503, error="later")
         report_reuse(type(session), session.model, binding.pk, request.META, "binding_failed")
-        binding.delete()
+        Binding.drop(sid)
         session.flush()
         return _ended(sid)
-    _check_audience(request, signed)
     if at is None or not binding.answer(at):
-        return _challenged(session, binding.answered)
-    return _proved(request, session, binding.thumbprint, after=at)
+        return _challenged(binding, sid)
+    binding.answered = at
+    return _proved(request, session, binding)
 
 
 def _ended(sid: str) -> HttpResponse:
-    return JsonResponse({"session_identifier": sid, "continue": False}, status=410)
+    return _answer(410, session_identifier=sid, **{"continue": False})
 
 
-def _challenged(session: Any, after: int) -> HttpResponse:
-    response = _quietly(JsonResponse({"error": "sign_the_challenge"}, status=403))
-    return _with_challenge(response, session.sid, after)
+def _challenged(binding: Binding, sid: str) -> HttpResponse:
+    return _with_challenge(_answer(403, error="sign_the_challenge"), binding, sid)
 
 
-def _with_challenge(response: HttpResponse, sid: str, after: int) -> HttpResponse:
-    challenge = challenges.make("refresh", sid, after=after)
+def _with_challenge(response: HttpResponse, binding: Binding, sid: str) -> HttpResponse:
+    after, key = binding.answered, binding.thumbprint
+    challenge = challenges.make("refresh", sid, after=after, key=key)
     response.headers["Secure-Session-Challenge"] = f'"{challenge}";id="{sid}"'
     return response
 
 
-def _proved(request: HttpRequest, session: Any, jkt: str, after: int = 0) -> HttpResponse:
+def _proved(request: HttpRequest, session: Any, binding: Binding) -> HttpResponse:
     """Return what the browser is to do, with the proof and the challenge for the next one."""
-    urls = [urlsplit(url or "") for url in (settings.STATIC_URL, settings.MEDIA_URL)]
-    paths = sorted({url.path for url in urls if not url.netloc} - {"", "/"})
-    excluded = [{"type": "exclude", "domain": "*", "path": path} for path in paths]
-    origin = f"{request.scheme}://{request.get_host()}"
-    told = {
-        "session_identifier": session.sid,
-        "refresh_url": f"{request.META.get('SCRIPT_NAME', '')}{proofs.REFRESH}",
-        "scope": {"origin": origin, "include_site": False, "scope_specification": excluded},
-        "credentials": [{"type": "cookie", "name": proofs.NAME, "attributes": proofs.TOLD}],
-    }
-    response = _with_challenge(JsonResponse(told), session.sid, after)
-    proofs.give(response, session, jkt)
-    return response
+    sid, url = session.sid, request.META.get("SCRIPT_NAME", "") + proofs.REFRESH
+    origin, static = f"{request.scheme}://{request.get_host()}", urlsplit(settings.STATIC_URL or "")
+    is_here = static.path.strip("/") and not static.netloc
+    excluded = [{"type": "exclude", "domain": "*", "path": static.path}] if is_here else []
+    scope = {"origin": origin, "include_site": False, "scope_specification": excluded}
+    cookies = [{"type": "cookie", "name": proofs.NAME, "attributes": proofs.TOLD}]
+    told = {"session_identifier": sid, "refresh_url": url, "scope": scope, "credentials": cookies}
+    response = _answer(200, **told)
+    proofs.give(response, session, binding.thumbprint)
+    return _with_challenge(response, binding, sid)

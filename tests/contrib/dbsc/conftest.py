@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.core.checks.registry import registry
 from django.db import connection
 
 from django_jwtsession.backends.base import TokenSession
@@ -37,6 +38,7 @@ def installed(settings: Any) -> Iterator[None]:
     SessionMiddleware.inside = None
     user_logged_in.disconnect(dispatch_uid=APP)
     user_logged_out.disconnect(dispatch_uid=APP)
+    registry.registered_checks.discard(hooks.check_dbsc)
 
 
 @pytest.fixture(params=["db", "hybrid"])

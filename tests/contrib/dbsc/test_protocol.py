@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.urls import path
 
 from django_jwtsession.contrib.dbsc import device_bound
@@ -32,7 +32,17 @@ def guarded(request: HttpRequest) -> HttpResponse:
     return HttpResponse("guarded")
 
 
-urlpatterns = [path("age/", age), path("guarded/", guarded), *site_urls.urlpatterns]
+@device_bound
+async def aguarded(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("guarded")
+
+
+urlpatterns = [
+    path("age/", age),
+    path("guarded/", guarded),
+    path("aguarded/", aguarded),
+    *site_urls.urlpatterns,
+]
 
 
 @pytest.fixture(autouse=True)
@@ -94,14 +104,14 @@ def test_session_tells_how_fresh_the_proof_is(browser: Browser, user: User, cloc
     browser.login(user)
     assert browser.get("/age/").content == b"None"
     browser.register()
-    assert browser.get("/age/").content == b"0.0"
+    assert browser.get("/age/").content == b"0.001"  # true, as every age
     clock.shift(599)
     assert browser.get("/age/").content == b"599.0"
     clock.shift(1)
     assert browser.client.get("/age/", secure=True).content == b"600.0"
     clock.shift(1)
     assert browser.client.get("/age/", secure=True).content == b"None"
-    assert browser.get("/age/").content == b"0.0"  # signs first
+    assert browser.get("/age/").content == b"0.001"  # signs first
 
 
 def test_refresh_asks_for_a_challenge_and_takes_its_signature(
@@ -272,3 +282,22 @@ def test_rule_of_the_site_guards_all_views(browser: Browser, user: User, setting
     assert browser.copy().get("/").status_code == 200
     del browser.client.cookies[PROOF]
     assert browser.client.get("/", secure=True).status_code == 403
+
+
+def test_async_view_is_guarded_too(browser: Browser, user: User, clock: Any) -> None:
+    assert browser.get("/aguarded/").status_code == 403
+    browser.bind(user)
+    assert browser.get("/aguarded/").content == b"guarded"
+    clock.shift(601)
+    assert browser.client.get("/aguarded/", secure=True).status_code == 403
+
+
+async def test_rule_of_the_site_guards_async_sites(settings: Any, transactional_db: None) -> None:
+    settings.DBSC = {"REQUIRE": f"{__name__}.all_but_login"}
+    client = AsyncClient()
+    assert (await client.get("/", secure=True)).status_code == 403
+    assert (await client.get("/login/", secure=True)).status_code == 200
+
+
+def all_but_login(request: HttpRequest) -> bool:
+    return request.path != "/login/"

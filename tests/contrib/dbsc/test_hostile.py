@@ -11,7 +11,8 @@ from unittest import mock
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.contrib.auth.models import User
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.http import HttpResponse
 from django.test import Client
 from jwt.algorithms import RSAAlgorithm
 
@@ -247,18 +248,72 @@ def test_database_out_of_reach_is_503(browser: Browser, user: User, path: str) -
     assert response.status_code == 503
 
 
-def test_nothing_redirects_the_protocol(browser: Browser, user: User, settings: Any) -> None:
+def maintenance(get_response: Any) -> Any:
+    """Answer everything with a page, as such middlewares do."""
+    return lambda _: HttpResponse("<h1>Back soon</h1>", status=404)
+
+
+SITES: dict[str, dict[str, Any]] = {
+    "APPEND_SLASH": {"APPEND_SLASH": True},
+    "SECURE_SSL_REDIRECT": {"SECURE_SSL_REDIRECT": True},
+    "PREPEND_WWW": {"PREPEND_WWW": True},
+    "LOGIN_URL": {"LOGIN_URL": "/login/"},
+    "CSRF_USE_SESSIONS": {"CSRF_USE_SESSIONS": True},
+}
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_nothing_redirects_the_protocol_or_asks_for_a_token(
+    user: User, settings: Any, name: str
+) -> None:
+    for key, value in SITES[name].items():
+        setattr(settings, key, value)
     settings.MIDDLEWARE = [
+        "django.middleware.security.SecurityMiddleware",
         settings.MIDDLEWARE[0],
         "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
         *settings.MIDDLEWARE[1:],
         "django.contrib.auth.middleware.LoginRequiredMiddleware",
     ]
-    settings.LOGIN_URL = "/login/"
-    settings.APPEND_SLASH = True
     browser = Browser(Client(enforce_csrf_checks=True))
     assert browser.post("/dbsc/refresh", {"Sec-Secure-Session-Id": "x"}).status_code == 410
     assert browser.post("/dbsc/start", {}).status_code == 401
+    for path in ("/dbsc/start/", "/dbsc/refresh/"):  # another address, where nothing is answered
+        assert "Secure-Session-Challenge" not in browser.post(path, {}).headers
+
+
+def test_page_of_a_maintenance_mode_does_not_end_the_binding(
+    browser: Browser, user: User, settings: Any
+) -> None:
+    browser.bind(user)
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.maintenance"]
+    browser.client.handler.load_middleware()
+    assert browser.client.get("/", secure=True).status_code == 404
+    assert browser.refresh().status_code == 200
+
+
+def test_requests_in_a_transaction_change_nothing_in_the_protocol(
+    browser: Browser, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    browser.bind(user)
+    assert browser.ask().status_code == 403
+    assert browser.answer().status_code == 200
+    assert browser.answer(Key().jws({"jti": browser.challenge})).status_code == 410
+    assert not Session.objects.exists()
+
+
+ENDS_A_BINDING = {302, 401, 404, 429}
+
+
+@pytest.mark.parametrize("sid", [None, "x", ""])
+def test_refresh_of_a_living_session_has_no_status_that_ends_it(
+    browser: Browser, user: User, sid: str | None
+) -> None:
+    browser.bind(user)
+    statuses = {browser.ask(sid).status_code for _ in range(views._MOST + 5)}
+    assert not statuses & ENDS_A_BINDING
 
 
 def test_a_refresh_extends_nothing(browser: Browser, user: User, clock: Any) -> None:

@@ -110,3 +110,34 @@ def test_circle_is_not_written() -> None:
     value.append(value)
     with pytest.raises(ValueError, match="ircular"):
         strict_json.dumps({"x": value})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1,"a":2}',
+        '{"a":1,"a":2,"a":3}',
+        '{"a":1,"b":2,"a":3}',
+        '{"a":{"b":1},"a":2}',
+        '{"a":{"b":1,"b":2}}',
+        '{"a":[{"b":1,"b":2,"b":3}]}',
+    ],
+)
+def test_name_that_stands_twice_is_refused_however_many_commas_there_are(text: str) -> None:
+    with pytest.raises(BadToken):
+        strict_json.loads(text.encode())
+
+
+@pytest.mark.parametrize(("levels", "is_read"), [(100, True), (101, False)])
+@pytest.mark.parametrize("at", [1, 50])
+def test_depth_is_counted_beside_what_was_closed_before(
+    levels: int, is_read: bool, at: int
+) -> None:
+    """`levels` of objects and arrays, the siblings of one level before it goes on."""
+    siblings = '{"b":[]},[],' * 60
+    text = '{"a":' + "[" * at + siblings + "[" * (levels - at - 1) + "]" * (levels - 1) + "}"
+    if is_read:
+        assert strict_json.loads(text.encode())["a"]
+    else:
+        with pytest.raises(BadToken):
+            strict_json.loads(text.encode())

@@ -126,13 +126,14 @@ def test_ends_of_users_are_counted_and_forgotten_when_no_token_needs_them() -> N
 
 
 def test_every_end_of_a_session_is_told() -> None:
-    memory, sid = Memory(), new_sid()
+    memory, sids = Memory(), [new_sid() for _ in range(50)]
     memory.append([(new_sid(), 1, 2e9) for _ in range(2000)])
-    assert memory.epochs_of(sid) == []
-    memory.put([line(sid, 7), line(sid, 3)])
-    memory.append([(sid, 5, 2e9), (sid, None, 2e9)])
-    assert sorted(memory.epochs_of(sid)) == [3, 5, 7, FOR_GOOD]
-    assert memory.epoch_of(sid) == FOR_GOOD
+    for sid in sids:
+        assert memory.epochs_of(sid) == []
+        memory.put([line(sid, 7), line(sid, 3)])
+        memory.append([(sid, 5, 2e9), (sid, None, 2e9)])
+        assert sorted(memory.epochs_of(sid)) == [3, 5, 7, FOR_GOOD]
+        assert memory.epoch_of(sid) == FOR_GOOD
 
 
 def test_everything_is_forgotten_at_its_moment_and_in_one_go_if_no_part_is_named() -> None:

@@ -11,7 +11,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo demo-nextjs test test-processes test-services test-ecosystem test-matrix \
-	test-cluster test-interop test-browser screenshots fuzz bench bench-tokens lint shape coverage format messages docs package check-example clean
+	test-cluster test-interop test-browser screenshots fuzz mutation bench bench-tokens lint shape coverage format messages docs package check-example clean
 
 help:
 	@echo "make demo           serve the example project at http://127.0.0.1:$(PORT)/"
@@ -25,6 +25,7 @@ help:
 	@echo "make test-browser   the example in Chromium, by Playwright (make screenshots: those of the docs)"
 	@echo "make demo-nextjs    the example and a Next.js site that shares its session"
 	@echo "make fuzz           a minute of hostile tokens"
+	@echo "make mutation       which changes of what decides no test notices (docs/mutation.md; ARGS=rotation)"
 	@echo "make bench          whole requests beside Django's engines and others, on PostgreSQL, in 15 minutes"
 	@echo "                    (ARGS=--quick in 4, ARGS=--write-docs brings docs/performance.md up to date)"
 	@echo "make bench-tokens   our tokens beside PyJWT, joserfc, jwcrypto and Django's signing"
@@ -150,6 +151,10 @@ SECONDS_OF_FUZZING ?= 60
 
 fuzz: $(VENV)/.installed-fuzz
 	$(BIN)/python -m fuzz.tokens -max_total_time=$(SECONDS_OF_FUZZING) $(ARGS)
+
+# In copies of the tree, build/mutation: minutes for a room, an hour for all (FORKS=2 at a time).
+mutation: $(VENV)/.installed-mutation
+	@nice $(BIN)/python .ci/mutation.py $(ARGS)
 
 bench-tokens: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.tokens

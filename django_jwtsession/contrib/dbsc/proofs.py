@@ -11,6 +11,7 @@ from typing import Any
 from django.core.signals import setting_changed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.crypto import constant_time_compare
 
 from ...backends.opening import Opening
 from ...conf import get_config, in_test_environment
@@ -46,7 +47,7 @@ class Proofs:
         cookies = "" if session.environ is None else session.environ.get("HTTP_COOKIE", "")
         known = self._recent.get(sid) or self._recent.older(sid)
         # Browsers send it last: cookies stand in the order of their making.
-        if known is None or not cookies.endswith(known[0]):
+        if known is None or not constant_time_compare(cookies[-len(known[0]) :], known[0]):
             token = f"; {cookies}".partition(_IS)[2].partition(";")[0]
             try:
                 known = f"{_IS}{token}", self.codec.read(token, time.time())

@@ -156,6 +156,8 @@ class Codec:
             claims = claims._replace(d=marshal.dumps(dict(session), 2))
         if claims.d is not None and len(claims.d) > _MAX_DATA:
             return
+        if claims.exp <= claims.iat:  # it had ended when it was issued: see validate()
+            return
         since = max(claims.iat, claims.nbf or 0) - self._leeway
         self._recent.keep(token, _Kept(since, claims.exp + self._leeway, claims))
 

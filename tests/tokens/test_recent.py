@@ -135,6 +135,13 @@ def test_data_that_only_compression_fits_into_a_cookie_are_not_kept(
     assert ("token" in one._recent) is is_kept
 
 
+def test_token_that_had_ended_when_it_was_issued_is_not_kept() -> None:
+    one, claims = codec("A256GCM"), a_session(iat=NOW, exp=NOW)
+    token = one.issue(claims, NOW)
+    one.keep(token, claims, {"x": 1})
+    assert refusal(one, token, NOW) == Reason.EXPIRED
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (

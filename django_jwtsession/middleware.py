@@ -75,7 +75,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
     def __call__(self, request: Any) -> Any:
         if self.async_mode:
             return self.__acall__(request)
-        _begin(request)
+        around = _begin(request)
         try:
             self.process_request(request)
             if options.atomic_requests and _comes_with_session(request):
@@ -85,10 +85,10 @@ class SessionMiddleware(DjangoSessionMiddleware):
                 request._later.settle()
             return self.process_response(request, response)
         finally:
-            _leave(request)
+            _leave(request, around)
 
     async def __acall__(self, request: Any) -> HttpResponseBase:
-        _begin(request)
+        around = _begin(request)
         try:
             if options.moves and moving.may_ask(request):
                 await sync_to_async(self.process_request)(request)
@@ -102,11 +102,11 @@ class SessionMiddleware(DjangoSessionMiddleware):
                 await sync_to_async(request._later.settle)()
             return await self.aprocess_response(request, response)  # type: ignore[no-any-return]
         except asyncio.CancelledError:  # the client is gone; no answer will be closed
-            if _leave(request):
+            if _leave(request, around):
                 await sync_to_async(request._later.finish)()
             raise
         finally:
-            _leave(request)
+            _leave(request, around)
 
     def process_request(self, request: HttpRequest) -> None:
         header = request.META.get("HTTP_COOKIE", "")
@@ -135,16 +135,23 @@ class SessionMiddleware(DjangoSessionMiddleware):
         return _settled(request, response) or await arun(answering(request, response))
 
 
-def _begin(request: Any) -> None:
-    """Say which request is being answered: see history/later.py."""
+def _begin(request: Any) -> Any:
+    """Say which request is being answered (see history/later.py); return the one around it.
+
+    A view can have others answered, as those of a batch, and a site this middleware twice.
+    """
+    around = later.answering.get()
+    if around is not None and around._is_answered:  # of a thread that has outlived it
+        around = None
     request._is_answered = False
     later.answering.set(request)
+    return around
 
 
-def _leave(request: Any) -> bool:
+def _leave(request: Any, around: Any) -> bool:
     """Let what comes now be done at once, and the rest when the answer is closed; tell of any."""
-    request._is_answered = True
-    later.answering.set(None)
+    request._is_answered = around is not request
+    later.answering.set(around)
     if "_later" not in request.__dict__:
         return False
     request._later.wait()

@@ -13,10 +13,11 @@ from django.contrib.auth.models import User
 from django.core import serializers
 from django.core.management import call_command
 from django.db import connection, transaction
-from django.http import HttpRequest, HttpResponseRedirect
-from django.test import AsyncClient, Client
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
+from django_jwtsession.middleware import SessionMiddleware
 from django_jwtsession.models import Revocation, Session, SessionEvent
 from django_jwtsession.pages.listing import number_of
 from django_jwtsession.revocation.reasons import EndReason
@@ -426,6 +427,29 @@ def test_password_and_login_in_one_view_keep_that_session(
 
     other, client = log_in(visit, ada), Client()
     visit(reset, by=client)
+    assert visit(who, by=client).content == b"ada"
+    assert visit(who, by=other).content == b"nobody"
+    assert others_of(ada) == 1
+
+
+@pytest.mark.parametrize("is_same", [False, True])
+def test_password_changed_in_a_view_that_has_had_another_request_answered_keeps_the_own_session(
+    engine: str, ada: User, visit: Visit, is_same: bool
+) -> None:
+    """As the requests of a batch are; and a site may have the middleware twice."""
+
+    def change(request: HttpRequest) -> None:
+        user: Any = User.objects.get(pk=request.user.pk)
+        session = request.session
+        inner = request if is_same else RequestFactory().get("/")
+        SessionMiddleware(lambda _: HttpResponse())(inner)
+        request.session = session
+        user.set_password(NEW)
+        user.save()
+        update_session_auth_hash(request, user)
+
+    client, other = log_in(visit, ada), log_in(visit, ada)
+    visit(change, by=client)
     assert visit(who, by=client).content == b"ada"
     assert visit(who, by=other).content == b"nobody"
     assert others_of(ada) == 1

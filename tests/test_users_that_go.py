@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth import login, update_session_auth_hash
 from django.contrib.auth.hashers import make_password
@@ -14,7 +16,7 @@ from django.core import serializers
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.test import AsyncClient, Client, RequestFactory
+from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from django_jwtsession.middleware import SessionMiddleware
@@ -159,6 +161,53 @@ async def test_message_under_asgi_is_shown_as_well(
     finally:
         urls_engines.Page.view = staticmethod(urls_engines.untouched)
     assert response.content == b"nobody Good-bye!"
+
+
+@ENDS
+async def test_end_by_a_view_whose_client_is_gone_before_it_answers_is_carried_out(
+    transactional_db: None, engine: str, settings: Any, own_connection: None, end: Any
+) -> None:
+    settings.ROOT_URLCONF = "tests.urls_engines"
+
+    async def view(request: HttpRequest) -> HttpResponse:
+        request.user = await User.objects.aget(pk=user.pk)
+        await sync_to_async(end)(request)
+        raise asyncio.CancelledError
+
+    user = await User.objects.acreate(username="ada")
+    client = AsyncClient()
+    urls_engines.Page.view = staticmethod(lambda request: login(request, user))
+    try:
+        await client.get("/")
+        with pytest.raises(asyncio.CancelledError):
+            await SessionMiddleware(view)(AsyncRequestFactory().get("/"))
+        urls_engines.Page.view = staticmethod(who)
+        assert (await client.get("/")).content == b"nobody"
+    finally:
+        urls_engines.Page.view = staticmethod(urls_engines.untouched)
+    assert await sync_to_async(lambda: len(reasons(user.pk)))() == 1
+
+
+def test_end_that_follows_from_the_saving_of_a_session_is_carried_out(
+    engine: str, ada: User, visit: Visit
+) -> None:
+    """A receiver that locks an account, say: the view is over by then, and its answer is not out."""
+    client, other = log_in(visit, ada), log_in(visit, ada)
+
+    def view(request: HttpRequest) -> None:
+        session: Any = request.session
+        save = session.save
+
+        def save_and_end() -> None:
+            save()
+            ada.is_active = False
+            ada.save()
+
+        session["x"], session.save = 1, save_and_end
+
+    visit(view, by=client)
+    assert reasons(ada.pk) == [EndReason.DEACTIVATED]
+    assert visit(who, by=other).content == b"nobody"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -44,11 +44,15 @@ class Later:
 
     def wait(self) -> None:
         """Do the rest when the answer is closed: Django closes the request with it."""
-        if self.after_answer:
+        if self.after_view or self.after_answer:
             self.request.close = self._close  # type: ignore[method-assign]
 
     def finish(self) -> None:
-        """Do what waits for the end of the answer."""
+        """Do all that is left: at the end of the answer, or where there is none.
+
+        After the view's end its session may still be saved, and whoever is told of that leave more.
+        """
+        self.settle()
         while self.after_answer:
             attempt(self.after_answer.pop(0))
 

@@ -27,6 +27,8 @@ def session_of_who_stays(
     if session is None:
         return None
     if source.is_stateless:
+        if source.owner(value) is None:  # forged, or a visitor's, who cannot log out
+            return session
         return _followed(session, store, source, value, digest)
     session._get_session()
     session.accessed = False

@@ -227,6 +227,16 @@ def test_session_is_not_moved_once_its_user_has_logged_out_elsewhere(
     assert not Session.objects.exists()
 
 
+def test_logout_with_a_forged_cookie_writes_nothing(db_engine: None, moving_in: Any) -> None:
+    old = Old(SIGNED)
+    moving_in(old, MIGRATE_SHARE=0)
+    for number in range(3):
+        visitor = Visitor(cookie=f"forged:cookie:{number}")
+        visitor.logout()
+        assert visitor.status == 200
+    assert not MovedSession.objects.exists()
+
+
 def test_signed_cookie_of_a_user_stays_in_its_share_whatever_is_saved(
     db_engine: None, moving_in: Any
 ) -> None:

@@ -66,18 +66,18 @@ class _Staying:
         if must_create or self.session_key != self.stays_as or self.is_all_in_cookie:
             super().save(must_create)  # type: ignore[misc]
             return
-        if self._saves_where_it_is():
-            return
-        try:
-            super().save()  # type: ignore[misc]
-        except UpdateError:
-            if not self._saves_where_it_is():
-                raise
-            return
-        # Some engines store a row anew that a move has deleted since the first question.
-        if notes.find(self.digest) is not None:
-            super().delete(self.stays_as)  # type: ignore[misc]
-            self._saves_where_it_is()
+        if not self._saves_where_it_is():
+            try:
+                super().save()  # type: ignore[misc]
+            except UpdateError:
+                if not self._saves_where_it_is():
+                    raise
+            else:
+                # Some engines store a row anew that a move has deleted since the first question.
+                if notes.find(self.digest) is not None:
+                    super().delete(self.stays_as)  # type: ignore[misc]
+                    self._saves_where_it_is()
+        self.data_that_came = deepcopy(self._session_cache)  # what is saved is no change any more
 
     async def asave(self: Any, must_create: bool = False) -> None:
         await sync_to_async(self.save)(must_create)

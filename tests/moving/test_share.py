@@ -162,6 +162,26 @@ def test_what_is_written_while_another_server_moves_the_session_goes_along(
         assert Session.objects.count() == 1
 
 
+@pytest.mark.parametrize("moves_first", [True, False])
+def test_what_a_request_has_saved_is_not_written_again_over_what_others_wrote_since(
+    db_engine: None, moving_in: Any, old_db: Old, ada: User, moves_first: bool
+) -> None:
+    key = old_db.login(ada)
+    moving_in(old_db, MIGRATE_SHARE=0)
+    moved, slow = Visitor(cookie=key), Visitor(cookie=key)
+
+    def write(request: Any) -> None:
+        if moves_first:
+            of_another_server(moved.who, moving_in, old_db)
+        request.session["x"] = 1
+        request.session.save()
+        of_another_server(lambda: moved.put(x=2), moving_in, old_db)
+        request.session["y"] = 1
+
+    slow.do(write)
+    assert moved.data() == slow.data() == {"x": 2, "y": 1}
+
+
 @pytest.mark.parametrize("path", [DB, USERS, f"{DB[:-2]}cached_db", "qsessions.backends.db"])
 def test_what_is_written_between_the_reading_and_the_move_moves_too(
     engine: str, moving_in: Any, ada: User, monkeypatch: pytest.MonkeyPatch, path: str

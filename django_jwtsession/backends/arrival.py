@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -52,7 +52,7 @@ def _values(header: str, name: str) -> Iterator[str]:
 class _Several(TokenSession):
     """Stands before an engine: of the cookies that came, the first that opens a session."""
 
-    arrived: list[Arrived]
+    arrived: Sequence[Arrived] = ()
 
     def load(self) -> dict[str, Any]:
         if not self.arrived:  # later loads are those of the session that was found
@@ -70,7 +70,7 @@ class _Several(TokenSession):
 
     def _each_token(self) -> Iterator[None]:
         """Have each token that came in its turn as what was given, until one opens."""
-        came, self.arrived = self.arrived, []
+        came, self.arrived = self.arrived, ()
         self._found: dict[str, Any] = {}
         ends = set()
         for token in _in_order(came):
@@ -121,10 +121,12 @@ def session_of(store: type[Any], request: HttpRequest) -> Any:
 
 @lru_cache(8)
 def _several(store: type[Any]) -> type[Any]:
+    if issubclass(store, _Several):
+        return store
     return type(store.__name__, (_Several, store), {"__module__": store.__module__})
 
 
-def _in_order(came: list[Arrived]) -> list[str]:
+def _in_order(came: Sequence[Arrived]) -> list[str]:
     """Return the tokens to try: authentic ones, of each session the newest, then whatever is left.
 
     An older cookie of a session would be taken for a thief's copy.

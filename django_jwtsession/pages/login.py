@@ -22,6 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
 from ..backends.answer import tell_of_failure
+from ..backends.arrival import session_of
 from ..backends.base import TokenSession
 from ..backends.options import options
 from ..history import later
@@ -117,7 +118,8 @@ class LoginView(InOneLanguage, SameSiteMixin, views.LoginView):
     def _not_now(self, form: Any) -> HttpResponse:
         """Show the form again with a 503; the session is as it came, and nobody is logged in."""
         request: Any = self.request
-        request.session = type(request.session)(request.COOKIES.get(options.name))
+        store = type(request.session)
+        request.session = session_of(store, request) or store(request.COOKIES.get(options.name))
         request.session.environ = request.META
         request.user = AnonymousUser()
         form.add_error(None, _NOT_NOW)

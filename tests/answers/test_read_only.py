@@ -76,6 +76,21 @@ def test_visitor_keeps_what_he_had_when_a_login_fails(
     assert visit(read).content == b"[('basket', 3)]"
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_login_fails_with_a_message_also_if_several_cookies_came(
+    engine: str, client: Client, visit: Visit, read_only: ReadOnly, settings: Any, order: int
+) -> None:
+    good = visit(write(basket=3)).cookies["sessionid"].value
+    cookies = "; ".join([f"sessionid={good}", "sessionid=planted-by-others"][::order])
+    credentials = {"username": UserFactory().username, "password": PASSWORD}
+    settings.ROOT_URLCONF = "tests.urls"
+    settings.SESSION_SAVE_EVERY_REQUEST = True  # which reads the session, as a page with messages
+    read_only.begin()
+    response = client.post(reverse("login"), credentials, HTTP_COOKIE=cookies)
+    assert response.status_code == 503
+    assert "sessionid" not in response.cookies
+
+
 @pytest.mark.parametrize("seconds", [400, 4 * 86400])
 def test_pages_that_only_read_are_shown_with_one_line_in_the_log(
     engine: str, visit: Visit, clock: Any, user: Any, read_only: ReadOnly, caplog: Any, seconds: int

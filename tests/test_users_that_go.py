@@ -191,7 +191,7 @@ async def test_end_by_a_view_whose_client_is_gone_before_it_answers_is_carried_o
 def test_end_that_follows_from_the_saving_of_a_session_is_carried_out(
     engine: str, ada: User, visit: Visit
 ) -> None:
-    """A receiver that locks an account, say: the view is over by then, and its answer is not out."""
+    """A receiver that locks an account: the view is over by then, and its answer is not out."""
     client, other = log_in(visit, ada), log_in(visit, ada)
 
     def view(request: HttpRequest) -> None:

@@ -10,8 +10,9 @@ ARGS ?=
 # says of it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo demo-nextjs test test-processes test-services test-ecosystem test-matrix \
-	test-cluster test-interop test-browser screenshots fuzz mutation bench bench-tokens lint shape coverage format messages docs package check-example clean
+.PHONY: help demo demo-nextjs test test-processes test-services test-ecosystem test-suites test-matrix \
+	test-cluster test-interop test-browser screenshots fuzz mutation bench bench-tokens lint shape coverage \
+	format messages docs package check-example clean
 
 help:
 	@echo "make demo           serve the example project at http://127.0.0.1:$(PORT)/"
@@ -20,6 +21,7 @@ help:
 	@echo "make test-processes servers, sites and commands in processes of their own, and Django's own tests"
 	@echo "make test-services  the tests on PostgreSQL and MariaDB, with Redis as the cache"
 	@echo "make test-ecosystem the newest DRF, allauth, Wagtail and 25 others beside it (docs/neighbours.md)"
+	@echo "make test-suites    their own tests from their sdists, with our engines in place of Django's"
 	@echo "make test-cluster   Galera, a standby, PgBouncer, HAProxy: a mixed load, and its promises proved"
 	@echo "make test-interop   tokens and the Next.js example on Node, with jose"
 	@echo "make test-browser   the example in Chromium, by Playwright (make screenshots: those of the docs)"
@@ -146,6 +148,14 @@ test-ecosystem: $(ECOSYSTEM)/.installed
 	$(ECOSYSTEM)/bin/python $$tests -n 2 $(ARGS) || [ $$? = 5 ] || failed=1; \
 	tests="$(ECOSYSTEM)/bin/python $$tests -k tenants" .ci/services \
 		sh -c 'case $$DATABASE_URL in postgres*) $$tests ;; esac' || failed=1; exit $$failed
+
+$(ECOSYSTEM)/.installed-suites: tests/ecosystem/suites/requirements.txt $(ECOSYSTEM)/.installed
+	@$(ECOSYSTEM)/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+# 4,500 tests, four times over. ARGS="-k drf" runs one suite, WRITE=1 writes the table of the docs.
+test-suites: $(ECOSYSTEM)/.installed-suites
+	SUITES=1 $(ECOSYSTEM)/bin/python -m pytest -q tests/ecosystem/test_suites.py -n 2 $(ARGS)
 
 SECONDS_OF_FUZZING ?= 60
 

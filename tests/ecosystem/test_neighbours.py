@@ -6,7 +6,6 @@ make test-ecosystem WRITE=1       writes the table
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import subprocess
@@ -19,10 +18,15 @@ from pathlib import Path
 import pytest
 
 from .sites import SITES, Site
+from .tables import Table
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "neighbours.md"
-BEGIN, END = "<!-- the table: written by make test-ecosystem -->", "<!-- end of the table -->"
+TABLE = Table(
+    ROOT / "docs" / "neighbours.md",
+    "<!-- the table: written by make test-ecosystem -->",
+    "<!-- end of the table -->",
+    ("Package", "What is tested", "`hybrid`", "`db`", "Remarks"),
+)
 ENGINES = ("hybrid", "db")
 
 pytestmark = pytest.mark.skipif(not os.environ.get("ECOSYSTEM"), reason="make test-ecosystem")
@@ -74,14 +78,6 @@ def _is_here(site: Site) -> bool:
     return not site.postgresql or os.environ.get("DATABASE_URL", "").startswith("postgres")
 
 
-def _rows() -> dict[str, str]:
-    """Return the rows of the committed table, by the site's name."""
-    table = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
-    lines = [line for line in table.splitlines() if line.startswith("| <a id=")]
-    found = (re.match(r'\| <a id="(\w+)"></a>', line) for line in lines)
-    return {match[1]: line for match, line in zip(found, lines, strict=True) if match}
-
-
 def _row(name: str, site: Site, outcome: Outcome) -> str:
     verdicts = " | ".join(outcome.verdict(site, engine) for engine in ENGINES)
     words = ". ".join(part for part in (site.line, site.note.rstrip(".")) if part)
@@ -95,19 +91,6 @@ def _without_version(row: str) -> str:
     return re.sub(r"(</a>[\w-]+) [\w.]+", r"\1", row)
 
 
-def _write(name: str, row: str) -> None:
-    """Put the row into the table, in the order of SITES; processes take turns."""
-    head = "| Package | What is tested | `hybrid` | `db` | Remarks |\n|---|---|---|---|---|\n"
-    with PAGE.open("r+") as page:
-        fcntl.flock(page, fcntl.LOCK_EX)
-        rows = _rows() | {name: row}
-        table = head + "".join(rows[each] + "\n" for each in SITES if each in rows)
-        before, _, rest = page.read().partition(BEGIN)
-        page.seek(0)
-        page.write(f"{before}{BEGIN}\n\n{table}\n{END}{rest.partition(END)[2]}")
-        page.truncate()
-
-
 @pytest.mark.parametrize("name", SITES)
 def test_neighbour_does_what_the_table_says(name: str, tmp_path: Path) -> None:
     site = SITES[name]
@@ -116,10 +99,10 @@ def test_neighbour_does_what_the_table_says(name: str, tmp_path: Path) -> None:
     outcome = _run(name, site, tmp_path)
     row = _row(name, site, outcome)
     if os.environ.get("WRITE"):
-        _write(name, row)
-    assert _without_version(_rows().get(name, "")) == _without_version(row), outcome.log
+        TABLE.write(name, row, SITES)
+    assert _without_version(TABLE.rows().get(name, "")) == _without_version(row), outcome.log
     assert not any(outcome.failed.values()), outcome.log
 
 
 def test_table_has_a_row_for_each_neighbour() -> None:
-    assert list(_rows()) == list(SITES)
+    assert list(TABLE.rows()) == list(SITES)

@@ -197,7 +197,7 @@ class World:
         if logged_in:
             assert alive, "an ended session opens"
             self._check_seen(flight)
-        elif alive:
+        elif alive and not self.is_passed(flight.cookie):  # by a proof that came in between
             assert suspect, "refused for no reason"
             assert self.thief_came, "the honest browser is logged out"
             self._check_found(flight)

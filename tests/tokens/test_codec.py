@@ -147,6 +147,7 @@ def test_token_that_was_just_issued_is_read_without_work_and_as_elsewhere(
     monkeypatch.setattr(one, "open", None)
     kept = one.recall(token, NOW)
     assert kept == elsewhere._replace(d=kept.d)
+    assert isinstance(kept.d, bytes)
     assert marshal.loads(kept.d) == {"a": [1]}
 
 

@@ -20,7 +20,7 @@ from . import data as session_data
 from .cookie_reading import CookieReading
 from .flows import Flow
 from .knowledge import Data, Ended, Identity, Incoming
-from .opening import FRESH_FOR, new_epoch
+from .opening import is_late, new_epoch
 from .options import options
 from .process import superseded
 from .renewing import is_hash_upgrade
@@ -90,12 +90,11 @@ class SessionStore(CookieReading):
         """
         if superseded.includes(self._token, now):
             return True
-        is_late = now - self._began > FRESH_FOR
-        return is_late and self._expires_at - now > self.get_expiry_age() / 4
+        return is_late(self._began, now) and self._expires_at - now > self.get_expiry_age() / 4
 
     def _must_ask(self, now: float) -> bool:
         """Tell whether the feed is to be asked before a cookie goes out: the answer is late."""
-        return self._token is not None and now - self._began > FRESH_FOR
+        return self._token is not None and is_late(self._began, now)
 
     def _freshening(self, now: float) -> Flow[bool]:
         if self.sets_no_cookie:

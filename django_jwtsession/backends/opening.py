@@ -195,6 +195,11 @@ class Opening(Bound, SessionAPI):
         return Data()
 
 
+def is_late(since: float, now: float) -> bool:
+    """Tell whether what was known then may be outdated; so it may if the clock was set back."""
+    return not 0 <= now - since <= FRESH_FOR
+
+
 def new_epoch(after: int, now: float) -> int:
     """Return the epoch that begins at `now`: later than any before, whatever the clocks say."""
     return max(after + 1, int(now * 1000))

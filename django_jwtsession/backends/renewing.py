@@ -20,7 +20,7 @@ from . import data as session_data
 from .data import Changes
 from .flows import Flow, arun, run
 from .knowledge import Data, Ended, Read
-from .opening import FRESH_FOR, new_epoch
+from .opening import is_late, new_epoch
 from .writing import RowWriting, replace_data
 
 
@@ -154,7 +154,7 @@ class RowRenewing(RowWriting):
         """Read the row again where the answer is late: it may be gone, or ahead of this request."""
         if self.sets_no_cookie:
             return False
-        if isinstance(self.known, Read) and now - self.known.at <= FRESH_FOR:
+        if isinstance(self.known, Read) and not is_late(self.known.at, now):
             return True
         yield
         return self._read_again(now)

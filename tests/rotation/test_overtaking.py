@@ -338,3 +338,18 @@ def test_write_across_a_rotation_that_a_proof_has_overtaken_is_kept(
     assert row().get_decoded() == {"a": 1, "b": 2}
     assert browser.get() == {"a": 1, "b": 2}
     assert browser.claims.ep == row().epoch
+
+
+def test_late_answer_brings_no_cookie_of_before_though_the_clock_was_set_back(
+    browser: Browser, clock: Any
+) -> None:
+    clock.shift(WINDOW + 1)
+
+    def meanwhile() -> None:
+        browser.get(act=lambda session: session.prove())
+        clock.shift(-5)
+
+    tab = another(browser)
+    assert tab.get(then=meanwhile) == DATA
+    assert not tab.response.cookies
+    assert browser.get() == DATA

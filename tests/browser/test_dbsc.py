@@ -220,8 +220,9 @@ def test_logout_ends_the_binding(site: Site, device: NewDevice, user: str):
 
 def test_pages_that_are_asked_while_the_key_is_made_open(site: Site, device: NewDevice, user: str):
     browser = device()
-    site.delay("/dbsc/start", 0.5)
-    site.delay("/slow", 1)
+    # Longer than a busy browser takes from the login to the page that it asks for meanwhile.
+    site.delay("/dbsc/start", 3)
+    site.delay("/slow", 4)
     try:
         log_in(browser.page, user, "/proof")
         assert browser.page.inner_text("body") == f"{user}, not proved"

@@ -238,7 +238,7 @@ def test_visitor_who_stores_nothing_gets_no_session(engine: str, visit: Visit) -
 
 
 def test_session_that_ended_during_the_request_answers_400_and_sets_no_cookie(
-    db_engine: None, visit: Visit
+    db_engine: None, visit: Visit, caplog: pytest.LogCaptureFixture
 ) -> None:
     def view(request: HttpRequest) -> str:
         request.session["x"] = 2
@@ -249,6 +249,10 @@ def test_session_that_ended_during_the_request_answers_400_and_sets_no_cookie(
     response = visit(view)
     assert response.status_code == 400
     assert not response.cookies
+    assert caplog.messages == [
+        "The request's session was deleted before the request completed. "
+        "The user may have logged out in a concurrent request, for example.: /"
+    ]
 
 
 def test_session_that_ended_during_a_request_that_only_read_is_not_extended(
@@ -305,6 +309,17 @@ def test_django_s_engines_work_under_our_middleware(
     assert response.content == b"[('x', 1)]"
     assert bool(response.cookies) is every_request
     assert visit(lambda request: request.session.flush()).cookies["sessionid"]["max-age"] == 0
+
+
+@pytest.mark.parametrize(
+    ("age", "said"), [(0, ("", "")), (100, (100, "Thu, 01 Jan 2026 00:18:20 GMT"))]
+)
+def test_django_s_engines_date_their_cookies_as_the_session_says(
+    visit: Visit, clock: Any, settings: Any, age: int, said: Any
+) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    morsel = visit(lambda request: request.session.set_expiry(age)).cookies["sessionid"]
+    assert (morsel["max-age"], morsel["expires"]) == said
 
 
 def test_our_engines_work_under_the_stock_middleware(

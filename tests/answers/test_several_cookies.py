@@ -235,6 +235,16 @@ def test_moving_waits_on_pages_that_others_may_store(
     assert (response.content, dict(response.cookies)) == (b"ada", {})
 
 
+def test_what_opens_nothing_under_the_old_name_is_deleted_there(
+    engine: str, ask: Asker, settings: Any
+) -> None:
+    settings.SESSION_COOKIE_NAME = "session"
+    settings.JWTSESSION = {"COOKIE_WAS": [{"name": "sessionid"}]}
+    response = ask(read, cookies="sessionid=no-token-at-all")
+    assert sent(response) == [("session", "", "/", True), ("sessionid", "", "/", True)]
+    assert sent(ask(read, cookies="theme=dark")) == []
+
+
 def test_django_s_engines_go_on_with_the_old_name(ask: Asker, settings: Any) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
     ask(write(x=1))

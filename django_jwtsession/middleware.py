@@ -197,8 +197,6 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Steps[HttpRes
     action = decide(request, response)
     if action is Action.SAVE and is_ours and is_passive(request):
         session.passive = True
-        if session.expires_at is None and session.identity is not None:
-            yield _step(session, "revalidate")  # what does not move has to be known
     method = _METHODS.get(action)
     if method is not None:
         try:

@@ -64,6 +64,26 @@ def test_poll_that_writes_stores_and_extends_nothing(
     assert ask(read, **passive).content == b"[]"
 
 
+def test_poll_that_writes_inside_the_event_loop_extends_nothing(
+    ask: Asker, clock: Any, settings: Any
+) -> None:
+    """There the row is not read before the change, and nobody knows when the session ends."""
+    settings.SESSION_ENGINE = "django_jwtsession.backends.hybrid"
+    poll = {"headers": {"X-Session-Passive": "1"}}
+
+    async def view(request: HttpRequest) -> str:
+        request.session["y"] = 2
+        return "written"
+
+    ask(write(x=1))
+    clock.shift(WEEK / 2 - 100)
+    ask(read, **poll)  # which brings a copy of the row
+    assert ask(view, path="/async/", **poll).content == b"written"
+    assert ask(read, **poll).content == b"[('x', 1), ('y', 2)]"
+    clock.shift(WEEK / 2 + 120)
+    assert ask(read).content == b"[]"
+
+
 def test_save_every_request_saves_no_poll(
     engine: str, ask: Asker, clock: Any, passive: dict[str, Any], settings: Any
 ) -> None:

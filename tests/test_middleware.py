@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 
+from django_jwtsession.middleware import SessionMiddleware
 from django_jwtsession.models import Session
 from django_jwtsession.revocation.feed import Feed, FeedUnavailable
 
@@ -144,6 +147,15 @@ def test_save_every_request_extends_each_time(
     assert visit(read).content == b"[('x', 1)]"
 
 
+def test_save_every_request_saves_no_session_that_has_ended(
+    engine: str, visit: Visit, client: Client, clock: Any, settings: Any
+) -> None:
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    visit(write(x=1))
+    clock.shift(WEEK + 20)
+    assert not visit().cookies
+
+
 def test_browser_length_cookie_has_no_date_also_when_it_is_refreshed(
     engine: str, visit: Visit, clock: Any
 ) -> None:
@@ -227,6 +239,12 @@ def test_cookie_is_deleted_with_the_attributes_it_was_set_with(
     assert [gone[key] for key in seen] == [made[key] for key in seen]
     assert made["secure"] == ("" if name == "sessionid" else True)
     assert (gone.value, gone["max-age"]) == ("", 0)
+
+
+def test_request_without_a_cookie_header_is_anonymous(engine: str) -> None:
+    """The test client always sends one, if an empty one."""
+    middleware = SessionMiddleware(lambda request: HttpResponse(str(request.session.is_empty())))
+    assert middleware(HttpRequest()).content == b"True"
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -322,6 +340,17 @@ def test_django_s_engines_date_their_cookies_as_the_session_says(
     assert (morsel["max-age"], morsel["expires"]) == said
 
 
+def test_page_that_does_not_use_the_session_of_django_s_engine_does_not_load_it(
+    visit: Visit, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    visit(write(x=1))
+    loads: list[Any] = []
+    monkeypatch.setattr(f"{settings.SESSION_ENGINE}.SessionStore.load", loads.append)
+    assert visit().content == b"untouched"
+    assert not loads
+
+
 def test_our_engines_work_under_the_stock_middleware(
     engine: str, visit: Visit, settings: Any, user: Any, client: Client
 ) -> None:
@@ -342,6 +371,40 @@ def test_middleware_is_the_one_that_the_admin_asks_for() -> None:
 
     assert issubclass(import_string(OUR_MIDDLEWARE), SessionMiddleware)
     assert NOW % WEEK == 1000
+
+
+@pytest.mark.parametrize(
+    ("debug", "testing", "starts"),
+    [(False, False, False), (True, False, True), (False, True, True)],
+)
+def test_short_secret_serves_developers_and_tests_alone(
+    engine: str,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    debug: bool,
+    testing: bool,
+    starts: bool,
+) -> None:
+    monkeypatch.setattr("django_jwtsession.middleware.in_test_environment", lambda: testing)
+    settings.SECRET_KEY, settings.DEBUG = "test", debug
+    with nullcontext() if starts else pytest.raises(ImproperlyConfigured, match="32 bytes"):
+        SessionMiddleware(lambda _: None)
+
+
+def test_what_an_app_puts_inside_is_asked_before_each_view(
+    engine: str, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def inside(get_response: Any) -> Any:
+        def middleware(request: HttpRequest) -> Any:
+            return get_response(request)
+
+        guarded: Any = middleware
+        guarded.process_view = lambda *_: HttpResponse("guarded")
+        return guarded
+
+    assert visit().content == b"untouched"
+    monkeypatch.setattr(SessionMiddleware, "inside", staticmethod(inside))
+    assert visit(by=Client()).content == b"guarded"
 
 
 # --- views in transactions ------------------------------------------------------------------------

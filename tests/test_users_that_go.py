@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context, copy_context
 from importlib import import_module
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.contrib.auth import login, update_session_auth_hash
+from django.contrib.auth import aupdate_session_auth_hash, login, update_session_auth_hash
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.core import serializers
@@ -19,6 +20,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
+from django_jwtsession.history import later
 from django_jwtsession.middleware import SessionMiddleware
 from django_jwtsession.models import Revocation, Session, SessionEvent
 from django_jwtsession.pages.listing import number_of
@@ -67,6 +69,11 @@ def delete(request: HttpRequest) -> None:
 
 def deactivate(request: HttpRequest) -> None:
     user: Any = request.user
+    user.is_active = False
+    user.save()
+
+
+def deactivate_now(user: User) -> None:
     user.is_active = False
     user.save()
 
@@ -163,6 +170,47 @@ async def test_message_under_asgi_is_shown_as_well(
     assert response.content == b"nobody Good-bye!"
 
 
+async def test_view_whose_client_is_gone_and_that_leaves_nothing_is_cancelled(
+    transactional_db: None, engine: str
+) -> None:
+    async def view(request: HttpRequest) -> HttpResponse:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await SessionMiddleware(view)(AsyncRequestFactory().get("/"))
+
+
+async def test_password_changed_in_a_view_that_has_awaited_another_request_keeps_the_own_session(
+    transactional_db: None, engine: str, settings: Any, own_connection: None
+) -> None:
+    settings.ROOT_URLCONF = "tests.urls_engines"
+
+    async def nothing(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    async def view(request: HttpRequest) -> str:
+        user: Any = await request.auser()
+        request.user = user  # which aupdate_session_auth_hash() of Django 5.2 looks up otherwise
+        await SessionMiddleware(nothing)(AsyncRequestFactory().get("/"))
+        user.set_password(NEW)
+        await user.asave()
+        await aupdate_session_auth_hash(request, user)
+        return "changed"
+
+    user = await User.objects.acreate(username="ada")
+    client, other = AsyncClient(), AsyncClient()
+    try:
+        for each in (client, other):
+            urls_engines.Page.view = staticmethod(lambda request: login(request, user))
+            await each.get("/")
+        urls_engines.Page.view = staticmethod(view)
+        await client.get("/async/")
+        urls_engines.Page.view = staticmethod(who)
+        assert [(await each.get("/")).content for each in (client, other)] == [b"ada", b"nobody"]
+    finally:
+        urls_engines.Page.view = staticmethod(urls_engines.untouched)
+
+
 @ENDS
 async def test_end_by_a_view_whose_client_is_gone_before_it_answers_is_carried_out(
     transactional_db: None, engine: str, settings: Any, own_connection: None, end: Any
@@ -186,6 +234,22 @@ async def test_end_by_a_view_whose_client_is_gone_before_it_answers_is_carried_o
     finally:
         urls_engines.Page.view = staticmethod(urls_engines.untouched)
     assert await sync_to_async(lambda: len(reasons(user.pk)))() == 1
+
+
+def test_end_by_a_thread_that_outlives_its_request_is_carried_out(
+    engine: str, ada: User, visit: Visit
+) -> None:
+    """It runs in the request's context; nobody does any more what is left to that request."""
+    contexts: list[Context] = []
+    log_in(visit, ada)
+    visit(lambda _: contexts.append(copy_context()))
+    [context] = contexts
+    context.run(deactivate_now, ada)
+    assert reasons(ada.pk) == [EndReason.DEACTIVATED]
+    # It serves another request, which puts nothing back that is over.
+    request = RequestFactory().get("/")
+    context.run(SessionMiddleware(lambda _: HttpResponse()), request)
+    assert context[later.answering] is None
 
 
 def test_end_that_follows_from_the_saving_of_a_session_is_carried_out(

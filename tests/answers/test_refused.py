@@ -89,6 +89,14 @@ def test_what_is_no_token_at_all_is_deleted(engine: str, ask: Asker, value: str)
     assert response.cookies["sessionid"]["max-age"] == 0
 
 
+def test_what_is_too_short_for_a_token_is_deleted_by_pages_that_use_no_session_too(
+    engine: str, ask: Asker
+) -> None:
+    """Of what is longer nobody knows there: it is not opened."""
+    assert ask(cookies="sessionid=x").cookies["sessionid"]["max-age"] == 0
+    assert not ask(cookies="sessionid=this-is-no-token-at-all").cookies
+
+
 def test_what_the_request_ended_is_deleted(engine: str, ask: Asker) -> None:
     ask(write(x=1))
     assert ask(lambda request: request.session.flush()).cookies["sessionid"]["max-age"] == 0

@@ -529,6 +529,16 @@ def test_browser_that_became_another_is_noted_at_its_first_request(
     assert changes() == [("127.0.0.1", "Safari 18")]
 
 
+def test_browser_that_became_another_is_noted_at_its_first_request_also_if_that_writes(
+    engine: str, visit: Visit, clock: Any
+) -> None:
+    user = UserFactory()
+    client = Client()
+    visit(lambda request: login(request, user), by=client, headers={"user-agent": LINUX})
+    visit(write(x=1), by=client, headers={"user-agent": MAC})
+    assert changes() == [("127.0.0.1", "Safari 18")]
+
+
 def test_devices_that_were_seen_are_not_looked_up_again(engine: str) -> None:
     client = browser(UserFactory(), headers=device(LINUX))
     for agent in (LINUX, MAC):

@@ -2,8 +2,9 @@
 
 mutmut writes the mutants of a room into a copy of the tree, build/mutation/ROOM: all at once, and a
 variable says which of them is alive. pytest collects the tests there once; for each mutant a fork
-runs those that come through its function, the short ones first, until one fails. A failure counts
-if the same test passes right after without the mutant.
+runs those that come through its function until one fails: first those that have noticed another
+mutant of the function, then each test with one set of parameters, the short ones first. A failure
+counts if the same test passes right after without the mutant.
 
 The table and the survivors are printed at the end; build/mutation/ROOM.json has what killed each,
 and ROOM.txt the survivors as differences. With --again only those of the last run are tried, with
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 from bisect import bisect_right
+from collections import Counter, defaultdict
 from contextlib import suppress
 from importlib import import_module
 from itertools import accumulate
@@ -32,8 +34,10 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIES = ROOT / "build" / "mutation"
 FORKS = int(os.environ.get("FORKS", "2"))
 
-# Of revocation, what asks nobody: a room of its own, with tests of a second.
+# Of revocation/: what asks nobody, what asks the database, and what ends sessions.
 MEMORY = ("entries", "isolation", "marks", "memory", "reasons")
+FEED = ("asking", "feed", "learning", "reader", "relay")
+ENDING = ("accounts", "announcements", "ending", "health", "logins", "mending", "publishing")
 
 # Room: (what is mutated, what must notice). Left out are tests that start processes or threads,
 # measure times or sizes, or look at source and call stacks, of which a mutated module has others.
@@ -57,7 +61,10 @@ ROOMS: dict[str, tuple[list[str], list[str]]] = {
         ["django_jwtsession/middleware.py"],
         [
             *("tests/test_middleware.py", "tests/test_asgi.py", "tests/answers"),
-            "tests/history/test_events.py",
+            *("tests/history/test_events.py", "tests/history/test_edges.py"),
+            *("tests/backends/test_undelivered_epochs.py", "tests/backends/test_epochs.py"),
+            *("tests/moving/test_in.py", "tests/test_users_that_go.py"),
+            "tests/contrib/dbsc/test_seen.py",
         ],
     ),
     "memory": (
@@ -67,12 +74,17 @@ ROOMS: dict[str, tuple[list[str], list[str]]] = {
             for name in ("memory", "marks", "isolation", "reasons")
         ],
     ),
-    "revocation": (
-        ["django_jwtsession/revocation/*.py"],
+    "feed": (
+        [f"django_jwtsession/revocation/{name}.py" for name in FEED],
+        ["tests/revocation", "tests/backends/test_epochs.py"],
+    ),
+    "ending": (
+        [f"django_jwtsession/revocation/{name}.py" for name in ENDING],
         [
             *("tests/revocation", "tests/test_users_that_go.py", "tests/pages/test_sessions.py"),
             *("tests/backends/test_policy_function.py", "tests/rotation/test_scenarios.py"),
             *("tests/history/test_events.py", "tests/management/test_incident.py"),
+            "tests/pages/test_list_across_epochs.py",
         ],
     ),
 }
@@ -82,8 +94,8 @@ LEFT_OUT = (
 )
 NO_TEST = "no test"
 SURVIVED = "survived"
-# Seconds of tests that a mutant gets at most, the short tests first.
-ENOUGH = 4.0
+# Seconds of tests that a mutant gets at most.
+ENOUGH = float(os.environ.get("ENOUGH", "4"))
 
 
 # --- the copy ------------------------------------------------------------------------------------
@@ -102,8 +114,7 @@ def copy_tree(room: Path) -> None:
 
 
 def paths_of(name: str) -> list[Path]:
-    found = sorted(path for pattern in ROOMS[name][0] for path in Path().glob(pattern))
-    return [path for path in found if (path.stem in MEMORY) is (name == "memory")]
+    return sorted(path for pattern in ROOMS[name][0] for path in Path().glob(pattern))
 
 
 def mutate(paths: list[Path]) -> dict[str, str]:
@@ -141,6 +152,10 @@ class Loop:
         self.results = known
         self.memory = memory
         self.failures: list[str] = []
+        # Of each function: which tests have killed how many of its mutants.
+        self.killers: dict[str, Counter[str]] = defaultdict(Counter)
+        for mutant, test in known.items():
+            self.killers[_function(mutant)][test] += 1
 
     def save(self) -> None:
         self.memory.write_text(json.dumps(self.results, indent=1, sort_keys=True))
@@ -166,24 +181,22 @@ class Loop:
         for name in broken:
             print(f"\nleft out, fails without a mutant: {name}")
         by_name = {item.nodeid: item for item in items if item.nodeid not in broken}
-        ready: dict[str, list[str]] = {}
-        for mutant in self.mutants:
-            names = covered.get(mutant.partition("__mutmut_")[0], [])
-            short_first = sorted((n for n in names if n in by_name), key=times.__getitem__)
-            so_far = accumulate(times[name] for name in short_first)
-            enough = bisect_right(list(so_far), ENOUGH)
-            ready[mutant] = short_first[:enough]
+        tests = {
+            function: _each_once([name for name in names if name in by_name], times)
+            for function, names in covered.items()
+        }
         print(f"\n{len(by_name)} tests, {sum(times.values()):.0f} s", file=sys.stderr, flush=True)
-        order = sorted(self.mutants, key=lambda m: sum(times[n] for n in ready[m]))
+        order = sorted(self.mutants, key=lambda m: len(tests.get(_function(m), ())))
         running: dict[int, tuple[str, float, int]] = {}
         for count, mutant in enumerate(order):
-            if not ready[mutant]:
+            names = self._enough(mutant, tests.get(_function(mutant), []), times)
+            if not names:
                 self.results[mutant] = NO_TEST
                 continue
             while len(running) >= FORKS:
                 self._collect(running)
-            chosen = [by_name[name] for name in ready[mutant]]
-            limit = ceil(3 + 3 * sum(times[name] for name in ready[mutant]))
+            chosen = [by_name[name] for name in names]
+            limit = ceil(3 + 3 * sum(times[name] for name in names))
             reader, writer = os.pipe()
             pid = os.fork()
             if pid == 0:
@@ -201,6 +214,12 @@ class Loop:
         while running:
             self._collect(running)
         return True
+
+    def _enough(self, mutant: str, names: list[str], times: dict[str, float]) -> list[str]:
+        """Return tests for a mutant: those that have killed its like, then as they come."""
+        killed = self.killers[_function(mutant)]
+        names = sorted(names, key=lambda name: -killed[name])
+        return names[: bisect_right(list(accumulate(times[name] for name in names)), ENOUGH)]
 
     def _look(self, items: list[Any]) -> Looked:
         """Run all tests: those of each function, their times, those that fail, what they import."""
@@ -264,8 +283,24 @@ class Loop:
                         test = file.read()
                     code = os.waitstatus_to_exitcode(status)
                     self.results[mutant] = SURVIVED if code == 0 else test or f"time-out ({code})"
+                    self.killers[_function(mutant)][test] += 1
                     return
             time.sleep(0.005)
+
+
+def _function(mutant: str) -> str:
+    return mutant.partition("__mutmut_")[0]
+
+
+def _each_once(names: list[str], times: dict[str, float]) -> list[str]:
+    """Sort tests by their time, but none comes a second time, with other parameters, before all."""
+    seen: Counter[str] = Counter()
+    rounds = {}
+    for name in sorted(names, key=times.__getitem__):
+        test = name.partition("[")[0]
+        rounds[name] = seen[test]
+        seen[test] += 1
+    return sorted(names, key=lambda name: (rounds[name], times[name]))
 
 
 def _set(mutant: str) -> None:

@@ -69,7 +69,7 @@ def test_poll_that_writes_inside_the_event_loop_extends_nothing(
 ) -> None:
     """There the row is not read before the change, and nobody knows when the session ends."""
     settings.SESSION_ENGINE = "django_jwtsession.backends.hybrid"
-    poll = {"headers": {"X-Session-Passive": "1"}}
+    poll: dict[str, Any] = {"headers": {"X-Session-Passive": "1"}}
 
     async def view(request: HttpRequest) -> str:
         request.session["y"] = 2

@@ -16,6 +16,7 @@ from django.contrib.auth.models import User
 from django.core import serializers
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.models.signals import post_delete, post_save
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
@@ -25,6 +26,7 @@ from django_jwtsession.middleware import SessionMiddleware
 from django_jwtsession.models import Revocation, Session, SessionEvent
 from django_jwtsession.pages.listing import number_of
 from django_jwtsession.revocation.reasons import EndReason
+from django_jwtsession.signals import session_revoked
 
 from . import urls_engines
 from .conftest import ENGINES, Visit, cookie, write
@@ -78,10 +80,13 @@ def deactivate_now(user: User) -> None:
     user.save()
 
 
-def change_password(request: HttpRequest) -> None:
-    user: Any = request.user
+def change_password_of(user: Any) -> None:
     user.set_password(NEW)
     user.save()
+
+
+def change_password(request: HttpRequest) -> None:
+    change_password_of(request.user)
 
 
 ENDS = pytest.mark.parametrize("end", [delete, deactivate, change_password])
@@ -117,14 +122,15 @@ def test_key_that_is_written_after_the_end_is_all_that_stays(
 
     def view(request: HttpRequest) -> str:
         end(request)
-        request.session["after"] = 2
+        request.session.update({"after": 2, "again": 2})
         return "written"
 
     client = log_in(visit, ada)
-    visit(write(before=1), by=client)
+    visit(write(before=1, again=1), by=client)
     old = cookie(client)
     assert visit(view, by=client).status_code == 200
-    assert visit(lambda r: sorted(r.session.items()), by=client).content == b"[('after', 2)]"
+    found = visit(lambda r: sorted(r.session.items()), by=client).content
+    assert found == b"[('after', 2), ('again', 2)]"
     thief = Client()
     thief.cookies["sessionid"] = old
     assert visit(who, by=thief).content == b"nobody"
@@ -143,6 +149,115 @@ def test_view_that_stores_nothing_afterwards_leaves_no_session(
     assert visit(who, by=client).content == b"nobody"
     clock.shift(5)
     assert visit(write(x=1), by=client).status_code == 200
+
+
+def ended_by(user: User) -> Any:
+    """Return who has ended the sessions of a user, as the history has it."""
+    return SessionEvent.objects.get(user_id=user.pk, kind=SessionEvent.Kind.REVOKED).actor_id
+
+
+@ENDS
+def test_end_that_users_bring_about_themselves_is_said_to_be_theirs(
+    engine: str, ada: User, visit: Visit, end: Any
+) -> None:
+    visit(end, by=log_in(visit, ada))
+    assert ended_by(ada) == ada.pk
+
+
+def test_end_by_staff_in_anothers_place_is_said_to_be_theirs(
+    engine: str, ada: User, visit: Visit
+) -> None:
+    """As django-impersonate has it."""
+    staff, other = UserFactory(admin=True), UserFactory()
+
+    def view(request: HttpRequest) -> None:
+        impersonating: Any = request
+        impersonating.impersonator, request.user = request.user, other
+        assert request.user.pk != impersonating.impersonator.pk
+        deactivate_now(ada)
+
+    log_in(visit, ada)
+    visit(view, by=log_in(visit, staff))
+    assert ended_by(ada) == staff.pk
+
+
+def test_visitor_whose_request_ends_a_user_keeps_the_session_and_is_not_looked_at(
+    engine: str, ada: User, visit: Visit
+) -> None:
+    """As a task's web hook does."""
+    client, other = Client(), log_in(visit, ada)
+    visit(write(x=1), by=client)
+    response = visit(lambda _: change_password_of(ada), by=client)
+    assert "Vary" not in response.headers
+    assert ended_by(ada) is None
+    assert visit(lambda request: request.session["x"], by=client).content == b"1"
+    assert visit(who, by=other).content == b"nobody"
+
+
+def test_receiver_is_told_of_nobody_if_a_visitor_has_ended_a_user(
+    engine: str, ada: User, visit: Visit
+) -> None:
+    told: list[Any] = []
+
+    def receive(by: Any, **kwargs: Any) -> None:
+        told.append(by)
+
+    def view(request: HttpRequest) -> None:
+        assert request.user.is_anonymous
+        deactivate_now(ada)
+
+    log_in(visit, ada)
+    session_revoked.connect(receive)
+    visit(view, by=Client())
+    session_revoked.disconnect(receive)
+    assert told == [None]
+
+
+@pytest.mark.parametrize("replacement", [None, {}], ids=str)
+@pytest.mark.parametrize("end", ["deactivate", "change_password"])
+def test_end_by_a_view_that_has_put_its_session_away_is_carried_out(
+    engine: str, ada: User, visit: Visit, settings: Any, replacement: Any, end: str
+) -> None:
+    settings.MIDDLEWARE = settings.MIDDLEWARE[:1]
+    other = Client()
+    other.force_login(ada)
+
+    def view(request: HttpRequest) -> None:
+        del request.session
+        if replacement is not None:
+            request.session = replacement
+        {"deactivate": deactivate_now, "change_password": change_password_of}[end](ada)
+
+    assert visit(view, by=Client()).status_code == 200
+    assert ended_by(ada) is None
+    assert visit(lambda request: request.session.get("_auth_user_id"), by=other).content == b"None"
+
+
+def test_end_by_a_view_of_a_site_that_knows_no_users_in_requests_is_carried_out(
+    engine: str, ada: User, visit: Visit, settings: Any
+) -> None:
+    settings.MIDDLEWARE = settings.MIDDLEWARE[:1]
+
+    def view(request: HttpRequest) -> None:
+        request.session["x"] = 1
+        deactivate_now(ada)
+
+    Client().force_login(ada)
+    visit(view, by=Client())
+    assert ended_by(ada) is None
+
+
+def test_end_waits_for_the_transaction_of_the_database_that_has_the_user(
+    ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    databases: list[str] = []
+    monkeypatch.setattr(later, "after_commit", lambda _, using: databases.append(using))
+    monkeypatch.setattr(later, "in_test_case", lambda using: bool(databases.append(using)))
+    ada.is_active = False
+    said = {"created": False, "raw": False, "update_fields": None, "using": "users"}
+    post_save.send(User, instance=ada, **said)
+    post_delete.send(User, instance=ada, using="users")
+    assert databases == ["users"] * 3
 
 
 @ENDS
@@ -437,6 +552,9 @@ def test_user_loaded_in_part_is_compared_by_what_is_known(ada: User, db_engine: 
     with CaptureQueriesContext(connection) as queries:
         user.save()
     assert len(queries) == 1
+    user.password = ada.password
+    user.save(update_fields=["username", "password"])
+    assert reasons(ada.pk) == []
     user.set_password(NEW)
     user.save(update_fields=["password"])
     assert reasons(ada.pk) == [EndReason.PASSWORD]
@@ -464,6 +582,7 @@ def test_password_changed_by_a_session_of_a_header_keeps_that_session(
 
     token = visit(change, by=Client()).content.decode()
     assert store(token).get("_auth_user_id") == str(ada.pk)
+    assert ended_by(ada) == ada.pk
     assert visit(who, by=other).content == b"nobody"
 
 

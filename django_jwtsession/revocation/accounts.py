@@ -197,10 +197,10 @@ def _frozen(session: Any) -> dict[str, bytes]:
     return {key: dumps({"": value}) for key, value in session.items()}
 
 
-def _actor(request: HttpRequest | None, user: Any) -> Any:
+def _actor(request: HttpRequest, user: Any) -> Any:
     """Return who has done it, as far as the session tells: staff, or the users themselves."""
     session: Any = getattr(request, "session", None)
-    if request is None or not getattr(session, "accessed", False):
+    if not getattr(session, "accessed", False):
         return None
     if _is_of(session, user):
         return user

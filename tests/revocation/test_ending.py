@@ -6,13 +6,18 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
+from django_jwtsession.backends import hybrid
 from django_jwtsession.models import Revocation, Session, SessionEvent
+from django_jwtsession.models.times import to_datetime
 from django_jwtsession.revocation import ending as revocation
 from django_jwtsession.revocation import feed
 from django_jwtsession.signals import session_revoked
-from tests.conftest import ENGINES, NOW, Visit, cookie, read, write
+from tests.conftest import ENGINES, NOW, WEEK, Visit, cookie, read, write
+from tests.factories import SessionFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -137,6 +142,112 @@ def test_number_of_rows_history_and_signal(
     assert len(clients) == len(events) == 2
 
 
+def test_history_and_signal_say_why_and_by_whom_all_sessions_ended(
+    user: Any, db_engine: None, received: list[dict[str, Any]]
+) -> None:
+    rows = SessionFactory.create_batch(2, user=user)
+    assert revocation.revoke_all_sessions(by=user.pk, reason="a breach") == 2
+    events = SessionEvent.objects.filter(kind="revoked")
+    assert {(e.sid, e.actor_id, e.detail["reason"], e.ip_address, e.browser) for e in events} == {
+        (row.sid, user.pk, "a breach", row.ip_address, row.browser) for row in rows
+    }
+    assert {(call["by"], call["reason"]) for call in received} == {(user.pk, "a breach")}
+    everyone = Revocation.objects.get(kind="e")
+    assert (everyone.name, everyone.reason) == ("", "a breach")
+
+
+@pytest.mark.parametrize("has_row", [True, False])
+def test_session_that_is_ended_stands_in_the_history_with_its_device(
+    user: Any, db_engine: None, has_row: bool
+) -> None:
+    """Of a session without a row, with the device of its login."""
+    row = SessionFactory(user=user)
+    device: Any = {
+        name: getattr(row, name) for name in ("ip_address", "user_agent", "browser", "os", "device")
+    }
+    if not has_row:
+        login = {"kind": "login", "user": user}
+        SessionEvent.objects.create(sid=row.sid, **login, **device)
+        SessionEvent.objects.create(sid=row.sid, kind="changed", user=user, browser="Safari 18")
+        SessionEvent.objects.create(sid="A" * 22, **login, browser="Chrome 140")
+        Session.objects.all().delete()
+    assert revocation.revoke_session(row.sid, reason="lost") is has_row
+    event = SessionEvent.objects.filter(kind="revoked").values().get()
+    expected = device | {"user_id": user.pk, "sid": row.sid, "detail": {"reason": "lost"}}
+    assert {name: event[name] for name in expected} == expected
+
+
+def test_session_of_which_nothing_is_known_ends_all_the_same(db_engine: None) -> None:
+    assert not revocation.revoke_session("A" * 22)
+    event = SessionEvent.objects.get()
+    assert (event.sid, event.user_id) == ("A" * 22, None)
+    assert Revocation.objects.get().name == "A" * 22
+
+
+def test_user_without_rows_is_noted_by_pk_with_no_session(user: Any, db_engine: None) -> None:
+    assert revocation.revoke_user_sessions(user.pk) == 0
+    event = SessionEvent.objects.get()
+    assert (event.sid, event.user_id) == ("", user.pk)
+    assert Revocation.objects.get().name == str(user.pk)
+
+
+def test_many_sessions_end_in_batches(
+    user: Any, db_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocation, "_BATCH", 2)
+    rows = SessionFactory.create_batch(5, user=user)
+    newest_first = Session.objects.order_by("-last_seen_at")
+    with CaptureQueriesContext(connection) as queries:
+        assert newest_first.revoke() == 5
+    assert not Session.objects.exists()
+    assert {line.name for line in Revocation.objects.all()} == {row.sid for row in rows}
+    selects = [q["sql"] for q in queries if "ORDER BY" in q["sql"]]
+    assert len(selects) == 3
+    assert sum("> " in sql for sql in selects) == 2  # where the last batch ended
+
+
+@pytest.mark.parametrize("how", ["revoked", "reused"])
+def test_session_that_the_cookie_engine_has_had_stays_ended_as_long_as_its_tokens(
+    db_engine: None, how: str
+) -> None:
+    until = to_datetime(NOW + 2 * WEEK)
+    row = SessionFactory(cookie_until=until)
+    if how == "revoked":
+        revocation.revoke_session(row.sid)
+    else:
+        revocation.report_reuse(hybrid.SessionStore, Session, row.pk, {})
+    assert Revocation.objects.get().expires_at == NOW + 2 * WEEK
+
+
+def test_copy_that_is_found_is_told_of_with_everything_that_is_known(
+    user: Any, received: list[dict[str, Any]], security_log: Any
+) -> None:
+    row = SessionFactory(user=user)
+    revocation.report_reuse(hybrid.SessionStore, Session, row.pk, {"REMOTE_ADDR": "198.51.100.7"})
+    line = Revocation.objects.get()
+    assert (line.kind, line.name, line.reason) == ("s", row.sid, "token_reuse")
+    event = SessionEvent.objects.get()
+    assert (event.sid, event.user_id, event.ip_address) == (row.sid, user.pk, "198.51.100.7")
+    assert event.detail == {"ip_address": row.ip_address, "user_agent": row.user_agent}
+    [record] = security_log
+    assert (record.reason, record.sid) == ("token_reuse", row.sid)
+    assert "An old copy of a session cookie was used" in record.getMessage()
+    [call] = received
+    assert (call["sid"], call["user_id"], call["by"], call["reason"]) == (
+        row.sid,
+        user.pk,
+        None,
+        "token_reuse",
+    )
+
+
+def test_copy_that_is_found_twice_is_told_of_once(user: Any, db_engine: None) -> None:
+    row = SessionFactory(user=user)
+    for _ in range(2):
+        revocation.report_reuse(hybrid.SessionStore, Session, row.pk, {})
+    assert SessionEvent.objects.count() == 1
+
+
 def test_revoke_says_whether_there_was_a_row(user: Any, engine: str) -> None:
     name = sid(logged_in(user))
     assert revocation.revoke_session(name) is (engine != "cookie")
@@ -244,6 +355,31 @@ def test_oldest_session_ends_beyond_the_limit(
         clock.shift(1)
         clients.append(logged_in(user))
     assert [visit(who, by=client).content for client in clients] == [b"", b"ada", b"ada"]
+
+
+def test_limit_is_full_with_as_many_living_sessions_of_the_users_own(user: Any) -> None:
+    def is_full(limit: int | None, own: list[str] | None = None) -> bool:
+        return revocation.is_full(Session, user.pk, limit, own or [])
+
+    SessionFactory.create_batch(2)  # of others
+    SessionFactory(user=user, expires_at=to_datetime(NOW - 1))
+    assert not is_full(1)
+    row = SessionFactory(user=user)
+    assert is_full(1)
+    assert not is_full(1, [row.sid])
+    assert not is_full(2)
+    assert not is_full(None)
+    assert not revocation.is_full(Session, None, 1, [])
+    SessionEvent.objects.create(kind="login", sid=row.sid, user=user)
+    assert is_full(1)
+    staffs = SessionFactory(user=user)
+    SessionEvent.objects.create(kind="takeover", sid=staffs.sid, user=user)
+    assert is_full(1)
+    assert not is_full(2)
+    # What is noted of another's session, or of another user, takes nothing off.
+    SessionEvent.objects.create(kind="takeover", sid="A" * 22, user=user)
+    SessionEvent.objects.create(kind="takeover", sid=row.sid)
+    assert is_full(1)
 
 
 def test_session_tells_whether_it_was_ended(engine: str, user: Any) -> None:

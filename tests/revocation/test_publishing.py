@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from django_jwtsession.models import Revocation
 from django_jwtsession.revocation import ending
 from django_jwtsession.revocation.ending import Entry, publish
-from django_jwtsession.revocation.feed import get_feed
+from django_jwtsession.revocation.feed import STEP, NewEpoch, get_feed
 
 pytestmark = pytest.mark.django_db
 
@@ -81,6 +82,17 @@ def test_new_epoch_ends_those_before_it() -> None:
     assert not feed.is_ended("one", 5000)
 
 
+def test_new_epoch_says_how_it_began_and_until_when_the_old_one_has_tokens() -> None:
+    end = int(time.time()) + 3600
+    ending.begin_epoch("one", 5000, end)
+    ending.begin_epoch("two", 5000, end, is_soft=True)
+    feed = get_feed()
+    assert feed.new_epoch_of("one") is NewEpoch.LOGIN
+    assert feed.new_epoch_of("two") is NewEpoch.PROOF
+    lines = Revocation.objects.values_list("kind", "name", "epoch", "reason", "expires_at")
+    assert sorted(lines) == [("s", "one", 4999, "epoch", end), ("s", "two", 4999, "proof", end)]
+
+
 @pytest.mark.parametrize("everyone", [False, True])
 @pytest.mark.parametrize("off", [-10, 10])
 def test_order_of_ends_and_logins_goes_by_the_feed(
@@ -133,7 +145,7 @@ def test_login_after_an_end_in_the_same_transaction_is_not_ended_by_it(
     assert not get_feed().revoked("sid", str(user.pk), auth_time)
 
 
-def test_newer_end_takes_the_place_of_the_older_one_of_the_same_kept_session(user: Any) -> None:
+def test_newer_end_takes_the_place_of_the_older_one_of_the_same_kept_session(user: User) -> None:
     other = get_user_model().objects.create_user("eve")
     ending.revoke_user_sessions(user, keep="A" * 22)
     ending.revoke_user_sessions(user)
@@ -142,3 +154,30 @@ def test_newer_end_takes_the_place_of_the_older_one_of_the_same_kept_session(use
         ending.revoke_user_sessions(user, keep="A" * 22)
     found = sorted(Revocation.objects.values_list("name", "keep_sid"))
     assert found == sorted([(str(user.pk), "A" * 22), (str(user.pk), ""), (str(other.pk), "")])
+
+
+@pytest.mark.usefixtures("polling")
+def test_end_of_a_users_sessions_asks_first_what_others_have_ended(user: User, clock: Any) -> None:
+    """Else it might not be later than theirs, of which this process has not heard yet."""
+    get_feed().refresh()
+    theirs = time.time() + 100
+    Revocation.objects.create(
+        kind="u",
+        name=str(user.pk),
+        before=theirs,
+        created_at=time.time(),
+        expires_at=time.time() + 3600,
+    )
+    clock.shift(0.5)
+    ending.revoke_user_sessions(user.pk)
+    [line] = Revocation.objects.all()  # the newer in the place of the older
+    assert (line.kind, line.name, line.before) == ("u", str(user.pk), theirs + STEP)
+
+
+def test_end_of_one_user_is_not_later_for_that_of_another(user: User, clock: Any) -> None:
+    other = get_user_model().objects.create_user("eve")
+    clock.shift(100)
+    ending.revoke_user_sessions(other)
+    clock.shift(-100)
+    ending.revoke_user_sessions(user)
+    assert get_feed().ended_before(str(user.pk)) == time.time() + 15  # LEEWAY

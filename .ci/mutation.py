@@ -13,6 +13,7 @@ the tests of today, and what it has not come to.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import resource
@@ -22,7 +23,9 @@ import sys
 import time
 from bisect import bisect_right
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from contextlib import suppress
+from difflib import unified_diff
 from importlib import import_module
 from itertools import accumulate
 from math import ceil
@@ -132,10 +135,21 @@ def mutate(paths: list[Path]) -> dict[str, str]:
     return found
 
 
-def difference(mutant: str, path: str) -> str:
-    from mutmut.mutation.diff_apply import get_diff_for_mutant
-
-    return get_diff_for_mutant(mutant, Path(path).read_text(encoding="utf-8"), path)
+def differences(mutants: list[str], files: dict[str, str]) -> Iterator[str]:
+    """Yield what each mutant changes, by the line."""
+    lines = {path: Path(path).read_text(encoding="utf-8").splitlines() for path in files.values()}
+    functions = {
+        (path, node.name): lines[path][node.lineno - 1 : node.end_lineno]
+        for path in lines
+        for node in ast.walk(ast.parse("\n".join(lines[path])))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    for mutant in mutants:
+        path, name = files[mutant], mutant.rpartition(".")[2]
+        original = f"{_function(name)}__mutmut_orig"
+        before = functions[path, original]
+        after = [line.replace(name, original) for line in functions[path, name]]
+        yield "\n".join(unified_diff(before, after, path, mutant, lineterm="", n=1))
 
 
 # --- the tests, within pytest --------------------------------------------------------------------
@@ -329,8 +343,11 @@ def run(name: str, again: bool) -> dict[str, str]:
     marks = ["-m", "not processes and not packaging", "-k", LEFT_OUT, "--no-migrations"]
     pytest.main([f"--rootdir={room}", *options, *marks, *tests], plugins=[loop])
     loop.save()
-    left = [mutant for mutant, what in loop.results.items() if what in (SURVIVED, NO_TEST)]
-    diffs = [f"{m} ({loop.results[m]})\n{difference(m, files[m])}\n" for m in sorted(left)]
+    left = sorted(mutant for mutant, what in loop.results.items() if what in (SURVIVED, NO_TEST))
+    diffs = [
+        f"{loop.results[m]}\n{diff}\n"
+        for m, diff in zip(left, differences(left, files), strict=True)
+    ]
     (COPIES / f"{name}.txt").write_text("\n".join(diffs), encoding="utf-8")
     return loop.results
 

@@ -648,6 +648,12 @@ def test_stronger_hash_of_the_same_password_is_no_new_password(
     assert reasons(ada.pk) == []
 
 
+def test_user_who_is_created_has_nothing_to_end(engine: str, db: None) -> None:
+    User.objects.create_user("eve", password=NEW)
+    assert not Revocation.objects.exists()
+    assert not SessionEvent.objects.exists()
+
+
 def test_password_and_login_in_one_view_keep_that_session(
     engine: str, ada: User, visit: Visit
 ) -> None:

@@ -382,6 +382,29 @@ def test_limit_is_full_with_as_many_living_sessions_of_the_users_own(user: Any) 
     assert is_full(1)
 
 
+def test_beyond_the_limit_the_oldest_end_or_the_newest_and_never_those_of_staff(user: Any) -> None:
+    def times(age: int) -> dict[str, Any]:
+        return {"user": user, "authenticated_at": to_datetime(NOW - age)}
+
+    def living() -> set[str]:
+        return {row.sid for row in Session.objects.all()}
+
+    theirs, oldest, older, newer, newest = (SessionFactory(**times(age)) for age in (9, 8, 7, 6, 5))
+    SessionEvent.objects.create(kind="takeover", sid=theirs.sid, user=user)
+    nobodys = SessionFactory.create_batch(2, user=None)
+    always = {theirs.sid, *(row.sid for row in nobodys)}
+    revocation.enforce_limit(Session, user.pk, {}, 4)
+    revocation.enforce_limit(Session, None, {}, 1)
+    revocation.enforce_limit(Session, user.pk, {"hijack_history": ["1"]}, 1)
+    assert living() == always | {oldest.sid, older.sid, newer.sid, newest.sid}
+    revocation.enforce_limit(Session, user.pk, {}, 3)
+    assert living() == always | {older.sid, newer.sid, newest.sid}
+    revocation.enforce_limit(Session, user.pk, {}, 2, ends_newest=True)
+    assert living() == always | {older.sid, newer.sid}
+    events = SessionEvent.objects.filter(kind="revoked")
+    assert {event.detail["reason"] for event in events} == {"too many sessions"}
+
+
 def test_session_tells_whether_it_was_ended(engine: str, user: Any) -> None:
     client = logged_in(user)
     session = client.session

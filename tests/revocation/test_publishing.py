@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
+from time import monotonic
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from django_jwtsession.models import Revocation
-from django_jwtsession.revocation import ending
+from django_jwtsession.revocation import announcements, ending, publishing
 from django_jwtsession.revocation.ending import Entry, publish
 from django_jwtsession.revocation.feed import STEP, NewEpoch, get_feed
 
@@ -154,6 +156,42 @@ def test_newer_end_takes_the_place_of_the_older_one_of_the_same_kept_session(use
         ending.revoke_user_sessions(user, keep="A" * 22)
     found = sorted(Revocation.objects.values_list("name", "keep_sid"))
     assert found == sorted([(str(user.pk), "A" * 22), (str(user.pk), ""), (str(other.pk), "")])
+
+
+def test_end_that_comes_after_a_later_one_does_not_take_its_place(user: User) -> None:
+    """Of two processes the one with the earlier moment may be the slower one."""
+    for before in (200.0, 100.0):
+        publish([Entry("u", "7", time.time() + 3600, "test", before=before)])
+    assert set(Revocation.objects.values_list("before", flat=True)) == {100.0, 200.0}
+
+
+def test_end_that_cannot_be_written_again_is_known_here_and_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The transaction has committed: its owner is not to hear of it."""
+
+    def fail(*args: Any) -> Any:
+        raise OperationalError("out of reach")
+
+    monkeypatch.setattr(announcements, "insert", fail)
+    entry = Entry("s", "one", time.time() + 3600, "test")
+    announcements.Announcement(get_feed(), [entry], frozenset(), "default", monotonic() - 6)()
+    assert get_feed().is_ended("one")
+    assert caplog.messages == ["An end of sessions becomes known late on other processes."]
+
+
+@pytest.mark.parametrize("testing", [True, False])
+def test_tests_of_a_project_that_allow_no_database_end_sessions_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, testing: bool
+) -> None:
+    def fail(*args: Any) -> Any:
+        raise RuntimeError("Database access not allowed")
+
+    monkeypatch.setattr(publishing, "insert", fail)
+    monkeypatch.setattr(publishing, "in_test_environment", lambda: testing)
+    with nullcontext() if testing else pytest.raises(RuntimeError):
+        end("one")
+    assert get_feed().is_ended("one") is testing
 
 
 @pytest.mark.usefixtures("polling")

@@ -11,14 +11,12 @@ from typing import Any
 from django.core.signals import setting_changed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.crypto import constant_time_compare
 
 from ...backends.opening import Opening
 from ...conf import get_config, in_test_environment
 from ...exceptions import BadToken
 from ...models.place import current_place
 from ...models.times import to_datetime
-from ...tokens.bounded import Recent
 from ...tokens.claims import Claims
 from ...tokens.sid import sid_from_uuid, uuid_from_sid
 from .conf import setting
@@ -31,32 +29,23 @@ _ATTRIBUTES: Any = {"secure": True, "httponly": True, "samesite": "Lax"}
 
 
 class Proofs:
-    """The proofs of a place (models/place.py): each is read once, and remembered by its session.
-
-    To compare the header's end with a known text takes a tenth of what parsing it does.
-    """
+    """The proofs of a place (models/place.py)."""
 
     def __init__(self, place: str) -> None:
         self._max_age: float = setting("MAX_AGE")
         # From the future, for this server, is what one makes whose clock is ahead.
         self.codec = replace(get_config(), leeway=self._max_age).codec_in(place, typ=TYP)
-        self._recent: Recent[tuple[str, Claims]] = Recent(512)
 
     def find(self, session: Opening, sid: str) -> Claims | None:
         """Return the proof that came with the request of a session, if it is good now."""
         cookies = "" if session.environ is None else session.environ.get("HTTP_COOKIE", "")
-        known = self._recent.get(sid) or self._recent.older(sid)
-        # Browsers send it last: cookies stand in the order of their making.
-        if known is None or not constant_time_compare(cookies[-len(known[0]) :], known[0]):
-            token = f"; {cookies}".partition(_IS)[2].partition(";")[0]
-            try:
-                known = f"{_IS}{token}", self.codec.read(token, time.time())
-            except BadToken:
-                return None
-            if known[1].sid != sid:
-                return None
-            self._recent.keep(sid, known)
-        return known[1] if time.time() - known[1].iat <= self._max_age else None
+        token = f"; {cookies}".rpartition(_IS)[2].partition(";")[0]
+        now = time.time()
+        try:
+            proof = self.codec.recall(token, now)
+        except BadToken:
+            return None
+        return proof if proof.sid == sid and now - proof.iat <= self._max_age else None
 
 
 proofs_in = cache(Proofs)

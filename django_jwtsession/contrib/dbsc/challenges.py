@@ -14,15 +14,15 @@ from django.core.signing import BadSignature, Signer
 def make(*about: str, after: int = 0, key: str = "") -> str:
     """Return a new challenge, `about` a purpose, a session, and what must not change meanwhile.
 
-    Its time is later than `after`, a millisecond that another server's clock may have made; `key`
+    Its time is later than `after`, a microsecond that another server's clock may have made; `key`
     is the thumbprint of the key that is to sign it, and stands in it.
     """
-    at = max(int(time.time() * 1000), after + 1)
+    at = max(int(time.time() * 1e6), after + 1)
     return _signer(*about).sign(f"{at}.{secrets.token_urlsafe(12)}.{key}")
 
 
 def made_at(given: object, age: float, *about: str) -> int | None:
-    """Return the millisecond of a challenge of ours; None for another, and after `age` seconds.
+    """Return the microsecond of a challenge of ours; None for another, and after `age` seconds.
 
     It may be in the future: another server's clock may be ahead.
     """
@@ -30,7 +30,7 @@ def made_at(given: object, age: float, *about: str) -> int | None:
         at = int(_signer(*about).unsign(str(given)).partition(".")[0])
     except (BadSignature, ValueError):
         return None
-    return at if time.time() - at / 1000 <= age else None
+    return at if time.time() - at / 1e6 <= age else None
 
 
 def _signer(*about: str) -> Signer:

@@ -30,7 +30,7 @@ class Binding(models.Model):  # noqa: DJ008  # nobody sees one
     algorithm = models.CharField(max_length=16)
     bound_at = models.DateTimeField()
     last_proof_at = models.DateTimeField(db_index=True)
-    # The millisecond of the newest challenge that was answered: it and those before it are used.
+    # The microsecond of the newest challenge that was answered: it and those before it are used.
     answered = models.PositiveBigIntegerField(default=0)
 
     objects: ClassVar[Any] = WriteDatabaseManager()

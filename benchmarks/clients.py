@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from functools import lru_cache
 from http.cookies import SimpleCookie
 from time import perf_counter_ns, process_time_ns
 from typing import Any, NamedTuple
@@ -26,6 +27,13 @@ class Jar(NamedTuple):
 
 
 NO_COOKIES = Jar()
+
+
+@lru_cache
+def _header(cookie: str | None, proof: str | None) -> str:
+    """Return the header of two cookies, made once: what a browser does costs a request nothing."""
+    jar = {"sessionid": cookie, "__Host-dbsc": proof}
+    return "; ".join(f"{name}={value}" for name, value in jar.items() if value is not None)
 
 
 class Client:
@@ -56,8 +64,7 @@ class Client:
     @property
     def cookies(self) -> str:
         """What it sends, "" for nothing."""
-        jar = {"sessionid": self.cookie, "__Host-dbsc": self.proof}
-        return "; ".join(f"{name}={value}" for name, value in jar.items() if value is not None)
+        return _header(self.cookie, self.proof)
 
     @property
     def jar(self) -> Jar:
@@ -87,8 +94,8 @@ class WSGIClient(Client):
             "wsgi.multiprocess": True,
             "wsgi.run_once": False,
         }
-        if self.cookies:
-            environ["HTTP_COOKIE"] = self.cookies
+        if cookies := self.cookies:
+            environ["HTTP_COOKIE"] = cookies
         answer: list[Any] = []
         clock = self.clock
         started = clock()
@@ -119,8 +126,8 @@ class ASGIClient(Client):
         ]
         if self.method == "POST":
             headers.append((b"content-length", b"0"))
-        if self.cookies:
-            headers.append((b"cookie", self.cookies.encode()))
+        if cookies := self.cookies:
+            headers.append((b"cookie", cookies.encode()))
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},

@@ -28,7 +28,7 @@ from benchmarks.project import ENGINES
 ROOT = Path(__file__).resolve().parent.parent
 ONLY = "cookie,db,hybrid,django signed_cookies,django db"
 SCENARIOS = "anonymous,untouched,read,first read,user,write,write by POST,forged,login/logout"
-FEW, MANY = 50, 250
+FEW, MANY = 200, 1200
 REDIS = "redis://127.0.0.1:6379/9"
 
 

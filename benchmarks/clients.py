@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 from functools import lru_cache
-from http.cookies import SimpleCookie
 from time import perf_counter_ns, process_time_ns
 from typing import Any, NamedTuple
 
@@ -36,6 +35,11 @@ def _header(cookie: str | None, proof: str | None) -> str:
     return "; ".join(f"{name}={value}" for name, value in jar.items() if value is not None)
 
 
+def _value(header: str) -> str | None:
+    """Return the value in a Set-Cookie, None for a cookie that is deleted."""
+    return header.partition(";")[0].partition("=")[2].strip('"') or None
+
+
 class Client:
     """A browser. `get()` takes a path and returns the nanoseconds it took."""
 
@@ -57,9 +61,9 @@ class Client:
         if not self.follows:
             return
         if header.lstrip().startswith("sessionid="):  # Django 5.2 puts a space in front
-            self.cookie = SimpleCookie(header)["sessionid"].value or None
+            self.cookie = _value(header)
         elif header.lstrip().startswith("__Host-dbsc="):
-            self.proof = SimpleCookie(header)["__Host-dbsc"].value or None
+            self.proof = _value(header)
 
     @property
     def cookies(self) -> str:

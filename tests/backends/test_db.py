@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.contrib.auth import login
+from django.contrib.auth.models import User
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.db import connection
 from django.http import HttpRequest
@@ -62,6 +64,70 @@ def test_write_is_one_select_and_one_update_by_primary_key(visit: Visit) -> None
 def test_new_session_is_one_insert(visit: Visit) -> None:
     [sql] = statements(lambda: visit(write(x=1)))
     assert sql.startswith("INSERT")
+
+
+def end_of_row() -> float:
+    at: datetime = Session.objects.get().expires_at
+    return at.timestamp()
+
+
+@pytest.mark.parametrize(
+    ("age", "later", "gained"),
+    [(WEEK, 59, 0), (WEEK, 60, 60), (1800, 17, 0), (1800, 18, 18), (10, 1, 1)],
+)
+def test_writes_move_the_end_by_a_minute_or_a_hundredth_of_the_age_at_least(
+    visit: Visit, clock: Any, settings: Any, age: int, later: float, gained: float
+) -> None:
+    settings.SESSION_COOKIE_AGE = age
+    visit(write(x=1))
+    clock.shift(later)
+    response = visit(write(x=2))
+    assert end_of_row() == NOW + age + gained
+    assert response.cookies["sessionid"]["max-age"] == age
+
+
+def test_end_that_was_set_is_exact(visit: Visit, clock: Any) -> None:
+    visit(write(x=1))
+    for age in (WEEK + 30, WEEK - 30, WEEK):
+        visit(lambda request, age=age: request.session.set_expiry(age))
+        assert end_of_row() == NOW + age
+    clock.shift(30)
+    until = datetime.fromtimestamp(NOW + WEEK + 20, UTC)
+    visit(lambda request: request.session.set_expiry(until))
+    assert end_of_row() == NOW + WEEK + 20
+
+
+def test_login_moves_the_end(visit: Visit, clock: Any, user: User) -> None:
+    visit(write(x=1))
+    clock.shift(30)
+    visit(lambda request: login(request, user, "django.contrib.auth.backends.ModelBackend"))
+    assert end_of_row() == NOW + 30 + WEEK
+
+
+def test_visitor_who_writes_again_and_again_is_extended(visit: Visit, clock: Any) -> None:
+    for step in range(100):
+        visit(write(x=step))
+        clock.shift(50)
+    assert end_of_row() - (NOW + 100 * 50) > WEEK - 120
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL has such updates")
+def test_writes_in_a_row_change_no_index(visit: Visit) -> None:
+    def updates() -> tuple[int, int]:
+        table = Session._meta.db_table
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = %s",
+                [table],
+            )
+            found: tuple[int, int] = cursor.fetchone()
+            return found
+
+    visit(write(x=0))
+    before = updates()
+    for step in range(5):
+        visit(write(x=step))
+    assert updates() == (before[0] + 5, before[1] + 5)
 
 
 def test_refresh_is_one_update(visit: Visit, clock: Any) -> None:

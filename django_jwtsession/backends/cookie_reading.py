@@ -14,7 +14,7 @@ from ..tokens.claims import Claims
 from . import hybrid, rotation, rows
 from .base import TokenSession
 from .flows import Flow
-from .knowledge import EARLIER, Data, Ended
+from .knowledge import EARLIER, Ended
 from .opening import Key
 from .refusals import refusals
 
@@ -117,9 +117,13 @@ class CookieReading(TokenSession):
         if self._feed.due(0.0):
             yield
         self._feed.refresh(0.0)
-        if self.identity is not None and self._has_ended():
-            self._be_nobody(Ended.REFUSED)
-            self._session_cache = Data()
+        if self._claims is None or not self._has_ended():
+            return
+        passed = self._feed.end_of(self._claims.sid) or 0
+        if passed != math.inf and self._goes_on_elsewhere() and self._began_before(int(passed) + 1):
+            self.ended = Ended.PASSED
+            return
+        self._be_over(self._admit(self._claims))
 
     def _has_ended(self) -> bool:
         """Tell whether the feed has ended this session, or its epoch, as far as is known."""

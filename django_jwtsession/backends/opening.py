@@ -194,6 +194,18 @@ class Opening(Bound, SessionAPI):
         self.cookie_due = self.began_epoch = False
         return Data()
 
+    def _be_over(self, ended: Ended) -> None:
+        """Be what is left of a session that was open: its data goes, if it may not be read on."""
+        if self.identity is not None and ended in (Ended.NOT, Ended.PASSED):
+            # No proof of before counts.
+            self.ended, self.identity = ended, self.identity.but(proved_at=None)
+            return
+        self._session_cache = self._be_nobody(ended)
+
+    def _began_before(self, epoch: int) -> bool:
+        """Tell whether this request was under way when an epoch began: it goes on."""
+        return self._began < epoch / 1000
+
 
 def is_late(since: float, now: float) -> bool:
     """Tell whether what was known then may be outdated; so it may if the clock was set back."""

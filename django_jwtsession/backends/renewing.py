@@ -195,8 +195,7 @@ class RowRenewing(RowWriting):
         if self.identity is None or self._read_again(time.time()):
             return
         if self.ended is not Ended.PASSED:
-            self._be_nobody(Ended.REFUSED)
-            self._session_cache = Data()
+            self._be_over(Ended.REFUSED)
 
     def _reissuing(self) -> Flow[bool]:
         """See reissue(); notes on the way that the session was seen."""

@@ -392,6 +392,58 @@ def test_request_that_began_before_a_proof_goes_on_without_a_cookie(
         assert victim.data() == {"basket": "book", "written": "text"}
 
 
+@pytest.mark.parametrize("asks", [False, True])
+@pytest.mark.parametrize("poll", [{}, {"Sec-Purpose": "prefetch"}])
+def test_get_that_began_before_a_proof_and_writes_after_it_signs_nobody_out(
+    victim: Visitor, user: User, clock: Any, engine: str, poll: dict[str, str], asks: bool
+) -> None:
+    assert victim.who() == "ada"  # `hybrid` has a copy that is trusted
+    late = victim.copy()
+
+    def view(request: Any) -> None:
+        assert request.session["basket"] == "book"
+        inner = late.copy()
+        inner.login(user)
+        victim.cookie = inner.cookie
+        clock.shift(2)
+        request.session["written"] = "text"
+        if asks:
+            request.session.revalidate()
+            assert request.session["basket"] == "book"
+
+    late.do(view, method="get", **poll)
+    assert late.got is None
+    assert victim.who() == "ada"
+    written = {} if engine == "cookie" else {"written": "text"}
+    assert victim.data() == {"basket": "book", **written}
+
+
+@pytest.mark.parametrize("engine", ["cookie", "hybrid"], indirect=True)
+@pytest.mark.parametrize(("after", "gets"), [(NOBODY, False), (OVER, True)])
+def test_who_learns_from_the_row_that_the_epoch_had_passed_is_nobody(
+    victim: Visitor, user: User, clock: Any, after: float, gets: bool
+) -> None:
+    """By a copy, for as long as the process has not heard of the end of its epoch."""
+    assert victim.who() == "ada"  # `hybrid` has a copy that is trusted
+    late = victim.copy()
+
+    def view(request: Any) -> None:
+        assert request.session["basket"] == "book"
+        clock.shift(-after)  # so that the epoch has begun before this request
+        inner = late.copy()
+        inner.login(user)
+        victim.cookie = inner.cookie
+        clock.shift(after)
+        request.session.revalidate()
+        assert "basket" not in request.session
+        request.session["written"] = "text"
+
+    late.do(view, method="get")
+    assert (late.got is not None) is gets
+    assert victim.who() == "ada"
+    assert victim.data() == {"basket": "book"}
+
+
 def test_request_that_began_before_a_password_change_brings_no_old_hash_back(
     victim: Visitor, user: User, clock: Any, engine: str
 ) -> None:

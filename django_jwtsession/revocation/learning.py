@@ -133,7 +133,7 @@ class Learning:
         assert load.copy is not None
         page = relay.page(load.copy, load.number)
         if page is None:  # gone meanwhile: the database has it all
-            self._load = _Load(reader.newest_keys(_NEWEST), started - _WAIT_FOR_COPY)
+            self._load = _Load(reader.newest_keys(_NEWEST), started)
             self._load.is_large = False
             return True
         self._fill(load, *page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
@@ -662,8 +663,6 @@ def test_nobody_waits_longer_than_a_second_for_a_database_that_hangs(
 async def test_event_loop_goes_on_while_the_feed_asks(
     own_connection: None, monkeypatch: pytest.MonkeyPatch, clock: Any
 ) -> None:
-    import asyncio
-
     feed = Feed()
     under_way, go_on = threading.Event(), threading.Event()
 
@@ -679,6 +678,157 @@ async def test_event_loop_goes_on_while_the_feed_asks(
         await asyncio.sleep(0)
     go_on.set()
     await task
+
+
+@pytest.fixture
+def asked(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
+    """How old an answer may be that the feed was asked for, each time."""
+    found: list[float | None] = []
+    ask_once = feed._ask_once
+
+    def counted(max_age: float | None) -> None:
+        found.append(max_age)
+        ask_once(max_age)
+
+    monkeypatch.setattr(feed, "_ask_once", counted)
+    return found
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_event_loop_asks_when_it_is_time_and_whenever_an_answer_must_be_younger(
+    own_connection: None, feed: Feed, clock: Any, asked: list[float | None]
+) -> None:
+    clock.shift(0.5)
+    await feed.arefresh()
+    assert asked == []
+    await feed.arefresh(0.1)
+    await feed.arefresh(0.1)
+    assert asked == [0.1]
+    clock.shift(1)
+    await feed.arefresh()
+    assert asked == [0.1, None]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("age", "max_age", "waits"), [(1.5, None, False), (2.5, None, True), (1.5, 0.1, True)]
+)
+async def test_event_loop_waits_for_another_thread_only_if_what_is_known_is_too_old(
+    own_connection: None, feed: Feed, clock: Any, age: float, max_age: float | None, waits: bool
+) -> None:
+    clock.shift(age)
+    with feed._lock:  # as by a thread that asks
+        task = asyncio.ensure_future(feed.arefresh(max_age))
+        await asyncio.sleep(0.05)
+        assert task.done() is not waits
+    feed._answered(time.time())
+    async with asyncio.timeout(20):
+        await task
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_event_loop_waits_no_longer_than_its_patience(
+    own_connection: None, feed: Feed, clock: Any
+) -> None:
+    clock.shift(3)
+    with feed._lock:
+        task = asyncio.ensure_future(feed.arefresh())
+        await asyncio.sleep(0.05)
+        clock.shift(asking.PATIENCE + 0.1)
+        async with asyncio.timeout(20):
+            await task
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("waits", [True, False])
+async def test_event_loop_that_got_no_answer_for_too_long_lets_nobody_in(
+    own_connection: None, feed: Feed, clock: Any, waits: bool
+) -> None:
+    clock.shift(62)
+    feed._out_of_patience = not waits
+    with feed._lock:
+        task = asyncio.ensure_future(feed.arefresh())
+        await asyncio.sleep(0.05)
+        assert task.done() is not waits
+        clock.shift(asking.PATIENCE + 0.1)
+        async with asyncio.timeout(20):
+            with pytest.raises(FeedUnavailable):
+                await task
+
+
+@pytest.mark.parametrize(
+    ("is_open", "transaction_is", "options", "owed"),
+    [
+        (True, False, {}, False),
+        (True, True, {}, True),
+        (True, False, {"pool": True}, True),
+        (False, True, {"pool": True}, False),
+    ],
+)
+def test_others_may_wait_for_a_connection_of_a_transaction_or_of_a_pool(
+    monkeypatch: pytest.MonkeyPatch,
+    is_open: bool,
+    transaction_is: bool,
+    options: dict[str, Any],
+    owed: bool,
+) -> None:
+    monkeypatch.setattr(asking, "in_transaction", lambda _: transaction_is)
+    connection = SimpleNamespace(
+        connection=object() if is_open else None, settings_dict={"OPTIONS": options}
+    )
+    assert asking._is_owed("default", connection) is owed
+
+
+async def test_feed_that_fails_before_a_transaction_is_left_to_who_needs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[str] = []
+
+    def fail(feed: Feed) -> None:
+        calls.append("sync")
+        raise FeedUnavailable
+
+    async def afail(feed: Feed) -> None:
+        calls.append("async")
+        raise FeedUnavailable
+
+    monkeypatch.setattr(Feed, "refresh", fail)
+    monkeypatch.setattr(Feed, "arefresh", afail)
+    feed_module.refresh_before_transaction()
+    await feed_module.arefresh_before_transaction()
+    assert calls == ["sync", "async"]
+
+
+# --- what sockets ask -----------------------------------------------------------------------------
+
+
+def test_epoch_after_the_last_end_is_known_if_one_has_begun(
+    feed: Feed, clock: Any, line: Line
+) -> None:
+    def after() -> int | None:
+        clock.shift(1)
+        feed.refresh()
+        return feed.epoch_after("one")
+
+    assert after() is None
+    line("one", epoch=4999, reason="epoch")
+    line("another", epoch=7000, reason="epoch")
+    assert after() == 5000
+    line("one", epoch=6000, reason="user")
+    assert after() is None
+    line("one", epoch=6999, reason="proof")
+    assert after() == 7000
+
+
+def test_feed_says_how_long_it_waits_until_it_asks(feed: Feed, clock: Any, settings: Any) -> None:
+    assert Feed().wait() == 0.0
+    assert feed.wait() == 1.0
+    clock.shift(0.25)
+    assert feed.wait() == 0.75
+    clock.shift(10)
+    assert feed.wait() == 0.0
+    settings.JWTSESSION = {"REVOCATION_POLL": None}
+    assert feed.wait() == 1.0
 
 
 # --- where nothing is asked -----------------------------------------------------------------------
@@ -697,7 +847,15 @@ def test_in_djangos_test_environment_nothing_is_asked(
     monkeypatch.undo()
     with django_assert_num_queries(0):
         Feed().refresh()
+        asyncio.run(Feed().arefresh())
         assert not Feed().is_ended("one")
+
+
+def test_locks_of_all_feeds_are_made_anew_after_a_fork() -> None:
+    feed = feed_module.get_feed()
+    lock = feed._lock
+    feed_module._unlock()
+    assert feed._lock is not lock
 
 
 def test_lock_of_the_parent_is_none_of_the_childs() -> None:

@@ -150,6 +150,59 @@ def test_start_of_many_processes_reads_the_table_once(
     assert second.revoked("sid", "7", 50.0)
 
 
+def test_copy_whose_pages_are_gone_is_made_up_for_by_the_database(
+    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "PAGE", 10)
+    monkeypatch.setattr(learning, "_NEWEST", 5)
+    keys = [line(f"{number}", age=86400, lives=86400).pk for number in range(100)]
+    late = keys[-52]
+    Revocation.objects.filter(pk=late).delete()
+    Feed().load()
+    cache: Any = caches["default"]
+    for key in [key for key in cache._cache if key.rpartition(":")[2].isdigit()]:
+        del cache._cache[key], cache._expire_info[key]
+    feed = Feed()
+    feed.load()
+    assert feed.count() == 99
+    line("late", pk=late)  # its transaction took longer than those of the keys after it
+    clock.shift(1)
+    feed.refresh()
+    assert feed.is_ended("late")
+
+
+def test_one_process_looks_far_back_for_all_and_now_and_then_each(
+    clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[learning.Learning] = []
+    look_back = learning.Learning.look_back
+
+    def counted(self: learning.Learning, *args: Any) -> Any:
+        looks.append(self)
+        return look_back(self, *args)
+
+    monkeypatch.setattr(learning.Learning, "look_back", counted)
+    feeds = processes(3)
+    for seconds, expected in ((59, 0), (2, 1), (59, 0), (2, 1), (901, 3)):
+        looks.clear()
+        clock.shift(seconds)
+        for feed in feeds:
+            feed.refresh()
+        assert len(looks) == expected
+
+
+def test_age_of_the_cache_is_that_of_the_last_question(clock: Any) -> None:
+    [feed] = processes(1)
+    assert feed.cache_age() is None
+    clock.shift(1)
+    feed.refresh()
+    assert feed.cache_age() == 0.0
+    clock.shift(0.12345)
+    assert feed.cache_age() == 0.123
+    clock.shift(-3600)  # another server's clock is ahead
+    assert feed.cache_age() == 0.0
+
+
 def test_copy_that_never_comes_is_waited_for_ten_seconds(
     clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:

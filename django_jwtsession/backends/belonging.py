@@ -138,8 +138,10 @@ class Belonging(Opening):
             yield
         # Who asks for the end of a session that had ended already wants its cookie to go as well.
         goes = self._ends_own() or self.ended is Ended.REFUSED
+        # Else it goes on in an epoch that began meanwhile, and the browser has that one's cookie.
+        ended = Ended.HERE if goes else Ended.JUST_PASSED if self.identity is not None else None
         self.clear()
-        self._be_nobody(Ended.HERE if goes else None)
+        self._be_nobody(ended)
         self._earlier = None
 
     def _ends_own(self) -> bool:

@@ -463,6 +463,33 @@ def test_request_that_began_before_a_password_change_brings_no_old_hash_back(
     assert victim.who() == "ada"
 
 
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("leave", [None, lambda request: request.session.flush()])
+def test_request_that_finds_its_user_gone_with_the_epoch_sets_no_cookie(
+    victim: Visitor, user: User, clock: Any, method: str, leave: Any
+) -> None:
+    """Django's get_user() flushes a session whose hash does not fit; then the view writes."""
+    assert victim.who() == "ada"
+    late = victim.copy()
+
+    def view(request: Any) -> None:
+        assert request.session["basket"] == "book"
+        inner = late.copy()
+        change_password(inner, user)
+        victim.cookie = inner.cookie
+        clock.shift(2)
+        if leave is None:
+            assert request.user.is_anonymous
+        else:
+            leave(request)
+        request.session["written"] = "text"
+
+    late.do(view, method=method)
+    assert late.got is None
+    assert victim.who() == "ada"
+    assert victim.data() == {"basket": "book"}
+
+
 def test_extension_of_a_request_that_began_before_a_proof_is_dropped(
     victim: Visitor, user: User, clock: Any
 ) -> None:

@@ -259,7 +259,7 @@ def _finish(action: Action, request: HttpRequest, response: HttpResponseBase) ->
     if action is Action.DELETE:
         answer.delete_session_cookie(response)
     elif action in _SETS_COOKIE and not getattr(request.session, "sets_no_cookie", False):
-        session: Any = request.session
+        session: Any = getattr(request.session, "goes_on_as", None) or request.session
         is_ours = isinstance(session, TokenSession)
         value = session.token if is_ours else session.session_key
         answer.set_session_cookie(response, value, _max_age(session))

@@ -61,6 +61,8 @@ class _Staying:
     digest: str
     is_all_in_cookie: bool
     data_that_came: dict[str, Any]
+    # The session into which something was saved that is all in its cookie: that goes out.
+    goes_on_as: Any = None
 
     def save(self: Any, must_create: bool = False) -> None:
         if must_create or self.session_key != self.stays_as or self.is_all_in_cookie:
@@ -103,17 +105,18 @@ class _Staying:
     def _saves_where_it_is(self: Any) -> bool:
         """Write what this request has changed into the session that another server has moved.
 
-        Returns False for one that has not moved. Raises UpdateError for one that has ended since,
-        or that is all in its cookie.
+        Returns False for one that has not moved. Raises UpdateError for one that has ended since.
         """
-        note = notes.find(self.digest)
-        if note is None:
-            return False
-        moved = notes.lead(self.moves_to, note)
+        moved = self.goes_on_as
+        if moved is None:
+            note = notes.find(self.digest)
+            if note is None:
+                return False
+            moved = notes.lead(self.moves_to, note)
         was, now = self.data_that_came, self._session_cache
         changed = {key for key in was | now if key not in was or was[key] != now.get(key)}
         changed |= was.keys() - now.keys()
-        if moved.identity is None or not moved.has_rows or changed & AUTH_KEYS:
+        if moved.identity is None or changed & AUTH_KEYS:
             raise UpdateError
         for key in changed:
             if key in now:
@@ -121,7 +124,10 @@ class _Staying:
             else:
                 moved.pop(key, None)
         moved.save()
-        self.sets_no_cookie = True  # the browser has the new one, or the old one leads there
+        if moved.has_rows:
+            self.sets_no_cookie = True  # the browser has the new one, or the old one leads there
+        else:
+            self.goes_on_as = moved
         return True
 
 

@@ -36,6 +36,10 @@ class TokenSession(Watching):
         """
         raise NotImplementedError
 
+    def move_out(self) -> bool:
+        """End the session for one of another engine; False if it is not as it was read any more."""
+        raise NotImplementedError
+
     def _be_old(self, old: Incoming) -> dict[str, Any]:
         """Take over what is known of another engine's session; return its data."""
         now = time.time()

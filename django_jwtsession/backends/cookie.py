@@ -43,6 +43,10 @@ class SessionStore(CookieReading):
         self._be_old(old)
         self._put(time.time())
 
+    def move_out(self) -> bool:
+        self.mark_logout()
+        return self._ends_own()
+
     def _begin(self) -> None:
         self.identity = Identity(new_sid(), new_epoch(0, time.time()))
         self.ended, self.began_epoch = Ended.NOT, True

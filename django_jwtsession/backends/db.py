@@ -163,6 +163,12 @@ class SessionStore(RowKeys):
 
     # --- ending ----------------------------------------------------------------------------------
 
+    def move_out(self) -> bool:
+        who, read = self.identity, self.known
+        if who is None or not isinstance(read, Read):
+            return False
+        return self._end_row(who.sid, epoch=read.row.epoch, version=read.row.version)
+
     def _deleting(self, session_key: str | None) -> Flow[None]:
         yield
         if session_key is None or session_key in (self._token, self.session_key):
@@ -173,14 +179,14 @@ class SessionStore(RowKeys):
         if came is None or read is None:
             return
         if isinstance(came, Claims) or opens(came, read.content):
-            self._end_row(came.sid, came.ep if isinstance(came, Claims) else None)
+            self._end_row(came.sid, **({"epoch": came.ep} if isinstance(came, Claims) else {}))
 
     def _ends_own(self) -> bool:
         if self._logging_out and self._earlier is not None:
             read = self._read(self._earlier.sid)
             if read is None or self._earlier.ep < read.content.identity.login_epoch:
                 return False
-            return self._end_row(read.content.identity.sid, None)
+            return self._end_row(read.content.identity.sid)
         who = self.identity
         if who is None:
             came = self._came_with() if self._given is not None else None
@@ -191,16 +197,15 @@ class SessionStore(RowKeys):
             return False
         # Of a login that followed under the same sid, a visitor's logout ends nothing.
         is_for_good = self._logging_out and who.user is not None
-        if self._end_row(who.sid, None if is_for_good else who.epoch):
+        if self._end_row(who.sid, **({} if is_for_good else {"epoch": who.epoch})):
             return True
         # It had ended, or goes on in a later epoch.
         return not rows.exists(self.model, self._pk_of(who.sid))
 
-    def _end_row(self, sid: str, epoch: int | None) -> bool:
-        """Delete the row, if it is still in that epoch (None: whichever), and tell everybody."""
+    def _end_row(self, sid: str, **where: int) -> bool:
+        """Delete the row, if it is still in that epoch, at that version, and tell everybody."""
         pk, known = self._pk_of(sid), self.known
         row = known.row if isinstance(known, Read) else rows.fetch(self.model, pk)
-        where = {} if epoch is None else {"epoch": epoch}
         if row is None or not rows.delete(self.model, pk, **where):
             return False
         end = revocation.row_end(self.config, row.cookie_until)

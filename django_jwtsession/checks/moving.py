@@ -75,7 +75,7 @@ def _has_engine_of_others(config: conf.Config) -> bool:
 
 
 def _has_share_of_nothing(config: conf.Config) -> bool:
-    return config.migrate_share < 1 and config.migrate_from is None
+    return config.migrate_share < 1 and not config.moves
 
 
 ALWAYS = (
@@ -94,8 +94,9 @@ ALWAYS = (
         "W028",
         when(
             if_config(_has_share_of_nothing),
-            'JWTSESSION["MIGRATE_SHARE"] is a share of nothing: there is no MIGRATE_FROM.',
+            'JWTSESSION["MIGRATE_SHARE"] is a share of nothing: there is no MIGRATE_FROM, and no'
+            " MIGRATE_TO.",
         ),
-        'Write JWTSESSION["MIGRATE_FROM"], or take MIGRATE_SHARE out.',
+        "Write one of them, or take MIGRATE_SHARE out.",
     ),
 )

@@ -35,6 +35,7 @@ from ..exceptions import SessionTooLarge
 from ..models.retry import run_again
 from ..revocation.feed import get_feed
 from . import notes
+from .engines import Engine
 from .foreign import Cannot
 from .notes import MOVED_KEY
 from .ours import is_ours
@@ -90,6 +91,28 @@ def moves_now(owner: str | None) -> bool:
         return False
     number = int.from_bytes(sha256(owner.encode("utf-8", "replace")).digest()[:8])
     return number < get_config().migrate_share * _SHARES
+
+
+def session_of_before(request: HttpRequest, store: type[Any], engine: Engine) -> Any:
+    """Return the living session of another engine that a cookie names, without moving it.
+
+    Of `engine`, or one that MIGRATE_FROM names; None for none.
+    """
+    names = names_of_session()
+    asked = [engine, *(source for source in sources() if isinstance(source, Engine))]
+    for source in dict.fromkeys(asked):
+        for value in source.cookies(request.COOKIES, names):
+            if _can_be_read(source, value, request):
+                digest = notes.digest_of("in", value)
+                return session_of_who_stays(request, store, source, value, digest)
+    return None
+
+
+def _can_be_read(source: Engine, value: str, request: HttpRequest) -> bool:
+    try:
+        return source.find(value, request.META) is not None
+    except Cannot:
+        return False
 
 
 def _of_before(request: HttpRequest, key: str | None = None) -> Any:

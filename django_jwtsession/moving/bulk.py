@@ -236,7 +236,7 @@ def export(path: str, say: Say) -> Tally:
 def _export(engine: Engine, store: Any, row: Any) -> bool:
     """Move one row; False if there is nothing in it to move."""
     ends_in = row.expires_at.timestamp() - time.time()
-    session = hand_over(store.of(row.sid), engine, _device(row), ends_in)
+    session = hand_over(partial(store.of, row.sid), engine, _device(row), ends_in)
     return session is not None and session.session_key is not None
 
 

@@ -21,7 +21,7 @@ def session_of(request: HttpRequest, store: type[Any]) -> Any:
 def may_ask(request: HttpRequest) -> bool:
     """Tell whether session_of() may ask a database."""
     came = [request.COOKIES.get(name, "") for name in arriving.names_of_session()]
-    has_ours = any(map(is_ours, came))
-    return (
-        has_ours if get_config().migrate_to is not None else not has_ours and bool(request.COOKIES)
-    )
+    has_ours, config = any(map(is_ours, came)), get_config()
+    if config.migrate_to is None:
+        return not has_ours and bool(request.COOKIES)
+    return has_ours or (any(came) and (not arriving.has_all() or config.migrate_from is not None))

@@ -21,6 +21,7 @@ from ..models.registry import moved_model
 from ..models.retry import run_again
 from ..models.savepoints import savepoint
 from ..tokens import base64url
+from ..tokens.claims import Claims
 
 # The key in the data of a session that has moved until its browser has shown the new cookie: the
 # digest of the note.
@@ -42,6 +43,12 @@ def digest_of(kind: str, cookie: str) -> str:
     """Return the digest of what has moved; `kind` is "in" or "out"."""
     hashed = sha256(f"{kind}:{cookie}".encode("utf-8", "surrogatepass")).digest()
     return base64url.encode(hashed).decode("ascii")
+
+
+def digest_of_ours(who: Any) -> str:
+    """Return the digest of a session of ours that may move out; `who` is an Identity, or Claims."""
+    epoch = who.ep if isinstance(who, Claims) else who.epoch
+    return digest_of("out", f"{who.sid}.{epoch}")
 
 
 def find(digest: str) -> Note | None:

@@ -84,6 +84,7 @@ def test_move_to_an_engine_of_others_is_an_error(settings: Any) -> None:
 
 def test_share_of_nothing_is_a_warning(settings: Any) -> None:
     assert [code for code, _ in found(settings, MIGRATE_SHARE=0.5)] == ["W028"]
+    assert found(settings, MIGRATE_TO=DB, MIGRATE_SHARE=0.5) == []
 
 
 @pytest.mark.parametrize("path", OLD)

@@ -124,17 +124,25 @@ def _judged(answer: Answer, browser: Browser) -> str:
 def phases(old: str, ours: str, share: float = 0.05) -> dict[str, list[Deployed]]:
     """Return the engine and JWTSESSION of both servers, as a site deploys them one after the other.
 
-    Arguments: `share` of the browsers, that move first.
+    What stands side by side there signs nobody out. Arguments: `share` of the browsers, that move
+    first.
     """
     before: Deployed = (old, {})
     moved = {"MIGRATE_FROM": old}
+    told, back = (
+        (ours, moved | {"MIGRATE_TO": old, "MIGRATE_SHARE": 0}),
+        (ours, {"MIGRATE_TO": old}),
+    )
     return {
         "before": [before, before],
         "rolling": [before, (ours, moved | {"MIGRATE_SHARE": 0})],
         "canary": [(ours, moved | {"MIGRATE_SHARE": share})] * 2,
         "raised": [(ours, moved | {"MIGRATE_SHARE": share}), (ours, moved)],
         "moved": [(ours, moved)] * 2,
-        "moved back": [(ours, moved | {"MIGRATE_TO": old})] * 2,
+        "told": [(ours, moved), told],
+        "first moves back": [told, back],
+        "moved back": [back, back],
+        "old code again": [back, before],
         "after": [before, before],
     }
 

@@ -43,6 +43,7 @@ def test_site_is_moved_and_moved_back_and_nobody_is_signed_out(
         assert load.found["fine"] == NUMBER * 4
         moved[name] = load.ours
     assert (moved["rolling"], moved["moved"], moved["after"]) == (0, NUMBER, 0)
+    assert moved["told"] == NUMBER
     assert moved["canary"] < NUMBER or old == SIGNED
     assert moved["canary"] > 0 or old == SIGNED  # whose 7 users may fall on one side
     assert len({browser.cookie for browser in browsers}) == NUMBER

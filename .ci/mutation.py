@@ -8,7 +8,7 @@ counts if the same test passes right after without the mutant.
 
 The table and the survivors are printed at the end; build/mutation/ROOM.json has what killed each,
 and ROOM.txt the survivors as differences. With --again only those of the last run are tried, with
-the tests of today, and what it has not come to.
+the tests of today, the new ones first, and what it has not come to.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -97,6 +98,8 @@ LEFT_OUT = (
 )
 NO_TEST = "no test"
 SURVIVED = "survived"
+# Seconds that a test may wait for something, however busy the machine is.
+PATIENCE = 4
 # Seconds of tests that a mutant gets at most.
 ENOUGH = float(os.environ.get("ENOUGH", "4"))
 
@@ -114,6 +117,14 @@ def copy_tree(room: Path) -> None:
         if source.is_file() and not source.is_symlink():
             target.parent.mkdir(parents=True, exist_ok=True)
             copy2(source, target)
+
+
+def tests_in(room: Path) -> set[str]:
+    """Return the names of the tests that the last run had."""
+    files = room.glob("tests/**/test_*.py")
+    return {
+        name for path in files for name in re.findall(r"def (test_\w+)", path.read_text("utf-8"))
+    }
 
 
 def paths_of(name: str) -> list[Path]:
@@ -161,8 +172,11 @@ Looked = tuple[dict[str, list[str]], dict[str, float], list[str], list[str]]
 class Loop:
     """In the place of pytest's own loop over the tests."""
 
-    def __init__(self, mutants: list[str], known: dict[str, str], memory: Path) -> None:
+    def __init__(
+        self, mutants: list[str], known: dict[str, str], memory: Path, old: set[str]
+    ) -> None:
         self.mutants = mutants
+        self.old = old
         self.results = known
         self.memory = memory
         self.failures: list[str] = []
@@ -209,7 +223,7 @@ class Loop:
                 continue
             while len(running) >= FORKS:
                 self._collect(running)
-            chosen = [by_name[name] for name in names]
+            chosen = [(by_name[name], times[name]) for name in names]
             limit = ceil(3 + 3 * sum(times[name] for name in names))
             reader, writer = os.pipe()
             pid = os.fork()
@@ -230,9 +244,9 @@ class Loop:
         return True
 
     def _enough(self, mutant: str, names: list[str], times: dict[str, float]) -> list[str]:
-        """Return tests for a mutant: those that have killed its like, then as they come."""
+        """Return tests for a mutant: new ones, those that have killed its like, then the others."""
         killed = self.killers[_function(mutant)]
-        names = sorted(names, key=lambda name: -killed[name])
+        names = sorted(names, key=lambda name: (_test(name) in self.old, -killed[name]))
         return names[: bisect_right(list(accumulate(times[name] for name in names)), ENOUGH)]
 
     def _look(self, items: list[Any]) -> Looked:
@@ -264,8 +278,9 @@ class Loop:
         os.waitpid(pid, 0)
         return found
 
-    def _try(self, mutant: str, items: list[Any], writer: int) -> None:
-        for item in items:
+    def _try(self, mutant: str, items: list[tuple[Any, float]], writer: int) -> None:
+        for item, seconds in items:
+            signal.alarm(PATIENCE + ceil(20 * seconds))  # the fork ends, which is a time-out
             _set(mutant)
             if self._passes(item):
                 continue
@@ -306,12 +321,17 @@ def _function(mutant: str) -> str:
     return mutant.partition("__mutmut_")[0]
 
 
+def _test(name: str) -> str:
+    """Return the name of a test's function."""
+    return name.partition("[")[0].rpartition("::")[2]
+
+
 def _each_once(names: list[str], times: dict[str, float]) -> list[str]:
     """Sort tests by their time, but none comes a second time, with other parameters, before all."""
     seen: Counter[str] = Counter()
     rounds = {}
     for name in sorted(names, key=times.__getitem__):
-        test = name.partition("[")[0]
+        test = _test(name)
         rounds[name] = seen[test]
         seen[test] += 1
     return sorted(names, key=lambda name: (rounds[name], times[name]))
@@ -332,12 +352,14 @@ def run(name: str, again: bool) -> dict[str, str]:
 
     tests = ROOMS[name][1]
     room, memory = COPIES / name, COPIES / f"{name}.json"
+    old = tests_in(room) if again else set()
     copy_tree(room)
     os.chdir(room)
     files = mutate(paths_of(name))
     known = json.loads(memory.read_text()) if again and memory.exists() else {}
     known = {mutant: result for mutant, result in known.items() if mutant in files}
-    loop = Loop([m for m in files if known.get(m, SURVIVED) in (SURVIVED, NO_TEST)], known, memory)
+    todo = [mutant for mutant in files if known.get(mutant, SURVIVED) in (SURVIVED, NO_TEST)]
+    loop = Loop(todo, known, memory, old)
     sys.path.insert(0, str(room))
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=native", "--assert=plain"]
     marks = ["-m", "not processes and not packaging", "-k", LEFT_OUT, "--no-migrations"]

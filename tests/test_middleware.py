@@ -322,6 +322,7 @@ def test_django_s_engines_work_under_our_middleware(
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{backend}"
     settings.SESSION_FILE_PATH = str(tmp_path)
     settings.SESSION_SAVE_EVERY_REQUEST = every_request
+    assert not visit(read).cookies
     assert visit(write(x=1)).cookies["sessionid"]["max-age"] == WEEK
     response = visit(read)
     assert response.content == b"[('x', 1)]"

@@ -10,7 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import (
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
 
 from django_jwtsession.models import Revocation, Session
 from django_jwtsession.revocation import asking, learning, marks, reader
@@ -190,6 +196,61 @@ def test_clock_that_is_set_back_silences_nothing(
     clock.shift(-3600)
     line("one", lives=7200)
     assert ended(feed, "one")
+
+
+def test_new_epoch_is_news_for_six_seconds(feed: Feed, clock: Any, line: Line) -> None:
+    line("one", epoch=4999, reason="epoch")
+    line("two", epoch=4999, reason="proof")
+    line("three", epoch=4999, reason="user")
+    clock.shift(1)
+    feed.refresh()
+    clock.shift(asking.RECENT - 0.01)
+    assert feed.new_epoch_of("one") is asking.NewEpoch.LOGIN
+    assert feed.new_epoch_of("two") is asking.NewEpoch.PROOF
+    assert feed.new_epoch_of("three") is None
+    clock.shift(0.01)
+    assert feed.new_epoch_of("one") is None
+
+
+def test_what_this_process_has_ended_itself_is_kept_until_it_is_read(
+    feed: Feed, clock: Any, line: Line
+) -> None:
+    end = time.time() + 3600
+    feed.add(Entry("s", "one", end, "epoch", epoch=5))
+    feed.add(Entry("s", "two", end, "epoch", epoch=5))
+    line("one", epoch=4)
+    line("two", epoch=5)
+    clock.shift(1)
+    feed.refresh()
+    assert [feed.end_of(name) for name in ("one", "two")] == [5, 5]
+    assert list(feed._own) == ["one"]
+
+
+def test_what_this_process_has_ended_itself_is_forgotten_when_no_token_needs_it(
+    feed: Feed, clock: Any
+) -> None:
+    now = time.time()
+    feed.add(Entry("s", "short", now + 60, "epoch", epoch=5))
+    feed.add(Entry("s", "long", now + 3600, "epoch", epoch=5))
+    clock.shift(57)
+    feed.add(Entry("s", "new", now + 3600, "epoch", epoch=5))
+    clock.shift(4)
+    feed.refresh()
+    assert sorted(feed._own) == ["long", "new"]
+    assert list(feed._begun) == ["new"]
+
+
+def test_feed_says_how_much_it_knows_and_what_it_does_not(
+    feed: Feed, clock: Any, line: Line
+) -> None:
+    assert (feed.count(), feed.behind(), feed.newest_made_at()) == (0, 0, None)
+    line("one", age=9)
+    line("7", kind="u", before=1.0, age=3)
+    assert feed.behind() == 2
+    other = Feed()
+    other.refresh()
+    assert (other.count(), other.behind(), other.newest_made_at()) == (2, 0, NOW - 3)
+    assert (other.is_complete, Feed().is_complete) == (True, False)
 
 
 # --- what comes late, and what is lost ------------------------------------------------------------
@@ -547,11 +608,13 @@ def test_known_entries_hold_for_stale_if_error_and_then_it_is_an_error(
         feed.refresh()
     assert feed.is_ended("one")
     clock.shift(2)
-    with pytest.raises(FeedUnavailable):
+    with pytest.raises(FeedUnavailable, match=r"longer than STALE_IF_ERROR\.$"):
         feed.refresh()
     with pytest.raises(FeedUnavailable):  # also in the requests between two attempts
         feed.refresh()
-    assert len(caplog.records) == 1
+    assert caplog.messages == [
+        "The database is out of reach; sessions go on with what is known for STALE_IF_ERROR."
+    ]
 
 
 def test_outage_that_two_threads_find_is_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -579,7 +642,11 @@ def test_outage_that_two_threads_find_is_one_record(monkeypatch: pytest.MonkeyPa
 
 
 def test_feed_recovers_by_itself(
-    feed: Feed, clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+    feed: Feed,
+    clock: Any,
+    line: Line,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(*args: Any) -> None:
         raise OperationalError("out of reach")
@@ -592,12 +659,19 @@ def test_feed_recovers_by_itself(
     line("one")
     clock.shift(1)
     assert ended(feed, "one")
+    assert caplog.messages[-1] == "The database can be read again."
+    caplog.clear()
+    clock.shift(1)
+    feed.refresh()
+    assert not caplog.messages
 
 
 def test_process_that_never_had_an_answer_lets_nobody_in(outage: Any) -> None:
     feed = Feed()
     outage(feed)
-    with pytest.raises(FeedUnavailable):
+    with pytest.raises(
+        FeedUnavailable, match=r"STALE_IF_ERROR\. Run `manage.py migrate` if it has"
+    ):
         feed.refresh()
 
 
@@ -797,6 +871,80 @@ async def test_feed_that_fails_before_a_transaction_is_left_to_who_needs_it(
     feed_module.refresh_before_transaction()
     await feed_module.arefresh_before_transaction()
     assert calls == ["sync", "async"]
+
+
+def test_who_holds_what_the_asker_may_wait_for_asks_beside_it(
+    feed: Feed, clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_is_owed", lambda *_: True)
+    line("one")
+    line("two", age=-1)
+    with feed._lock:  # the asker's
+        clock.shift(0.5)
+        feed.refresh(0.1)
+        assert feed.is_ended("one")
+        clock.shift(1)
+        line("three")
+        feed.refresh()  # what is known is young enough
+        assert not feed.is_ended("three")
+        clock.shift(1.5)
+        feed.refresh()
+        assert feed.is_ended("three")
+
+
+def test_feed_of_another_place_is_not_asked_for_here(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    feed = Feed("elsewhere")
+    with pytest.raises(FeedUnavailable, match="could not be read"):
+        feed.refresh()
+    assert "The feed of another place was asked for." in caplog.text
+
+
+def test_answer_from_an_old_snapshot_is_learnt_and_does_not_count_as_one(
+    feed: Feed, clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it too old for a transaction that sees nothing newer anyway."""
+    asked: list[str] = []
+
+    def old(using: str) -> bool:
+        asked.append(using)
+        return True
+
+    monkeypatch.setattr(asking, "reads_old_snapshot", old)
+    line("one")
+    clock.shift(1)
+    assert ended(feed, "one")
+    assert feed.due()
+    assert feed.age() == 1.0
+    clock.shift(100)
+    feed.refresh()
+    assert feed.age() == 101.0
+    assert set(asked) == {"default"}
+    feed._outage = True
+    with pytest.raises(FeedUnavailable):
+        feed.refresh()
+
+
+def test_error_of_a_transaction_is_no_outage(
+    feed: Feed, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise ProgrammingError("no such column")
+
+    monkeypatch.setattr(feed, "_read", fail)
+    clock.shift(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(asking, "in_transaction", lambda using: using == "default")
+        feed.refresh()
+    assert not feed._outage
+    feed.refresh()
+    assert feed._outage
+    assert not feed.due()
+    clock.shift(0.99)
+    assert not feed.due()
+    clock.shift(0.01)
+    assert feed.due()
 
 
 # --- what sockets ask -----------------------------------------------------------------------------

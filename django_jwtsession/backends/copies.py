@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, Error, InterfaceError
 
 from ..exceptions import Reason
 from ..tokens.claims import Claims
@@ -80,8 +80,8 @@ class WithCopy(db.SessionStore):
     def _from_row(self, came: Claims | Key) -> dict[str, Any]:
         try:
             data = super()._from_row(came)
-        except (DatabaseError, InterfaceError):
-            copied = self._copy_in_outage(came)
+        except (DatabaseError, InterfaceError) as error:
+            copied = self._copy_in_outage(came, error)
             if copied is None:
                 raise
             return copied
@@ -95,14 +95,14 @@ class WithCopy(db.SessionStore):
             return True
         return came.ver != self.known.row.version or self.rotation is not None
 
-    def _copy_in_outage(self, came: Claims | Key) -> Data | None:
+    def _copy_in_outage(self, came: Claims | Key, error: Error) -> Data | None:
         patience = self.config.stale_if_error
         if not isinstance(came, Claims) or not self._is_good(came, patience):
             return None
         if self._is_revoked(came):
             return None
         copied = self._unpack(came)
-        if copied is None or rows.is_broken(self.model):
+        if copied is None or rows.is_broken(self.model, error):
             return None
         self._feed.report_outage()
         return self._enter_copy(came, copied)

@@ -8,7 +8,6 @@ is found.
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import Any
 
 from django.contrib.sessions.backends.base import UpdateError
@@ -54,8 +53,11 @@ class SessionStore(WithCopy):
         self._note(verdict)
         if verdict is Verdict.REUSED:
             self.reused = uuid_from_sid(came.sid)
-            with suppress(DatabaseError, InterfaceError):  # it opens nothing all the same
+            try:
                 self.report_reuse()
+            except (DatabaseError, InterfaceError) as error:  # it opens nothing all the same
+                if rows.is_broken(self.model, error):
+                    raise
             return Ended.HERE
         if verdict is Verdict.IMPOSSIBLE:
             return Ended.REFUSED

@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from django.db import OperationalError, connections, models, router, transaction
+from django.db import Error, OperationalError, connections, models, router, transaction
 from django.db.models import F
 from django.db.models.deletion import Collector
 
-from ..models.retry import is_conflict, run_again
+from ..models.retry import is_conflict, is_undone, run_again
 from ..models.savepoints import savepoint
 from ..models.tables import AbstractSession
 from . import statements
@@ -55,7 +55,7 @@ def fetch(model: Model, pk: UUID) -> Row | None:
     try:
         return _row(select())
     except OperationalError as error:  # SERIALIZABLE: even what only reads may lose a race
-        if not is_conflict(error):
+        if not is_conflict(error) or is_undone(error, using):
             raise
         return _row(run_again(using, select))
 
@@ -157,9 +157,10 @@ def delete(model: Model, pk: UUID | str, **where: Any) -> bool:
     return deleted > 0
 
 
-def is_broken(model: Model) -> bool:
-    """Tell whether a transaction waits for its rollback: what fails in it is no outage."""
-    return bool(connections[_database(model)].needs_rollback)
+def is_broken(model: Model, error: Error) -> bool:
+    """Tell whether a transaction waits for its rollback, or has had it: that is no outage."""
+    using = _database(model)
+    return bool(connections[using].needs_rollback) or is_undone(error, using)
 
 
 def _database(model: Model) -> str:

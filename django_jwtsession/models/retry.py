@@ -32,6 +32,8 @@ _WHOSE = (
     " it was done. Its owner has to run it again, from its beginning (ATOMIC_REQUESTS, or the"
     " atomic() around this call)."
 )
+# Of these, one leaves what the transaction has done before; by the others all of it is undone.
+_LOCK_WAIT_TIMEOUT = 1205
 _IN_VAIN = "The database has asked for this to be tried again, and it was, until patience ended."
 
 
@@ -41,6 +43,21 @@ def is_conflict(error: BaseException) -> bool:
     state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
     number = cause.args[0] if cause.args else None
     return state in _STATES or (isinstance(number, int) and number in _MYSQL)
+
+
+def is_undone(error: Error, using: str) -> bool:
+    """Tell whether the database has undone this thread's transaction; the error then says whose.
+
+    Its owner must hear of it: who goes on writes into a new one, and half of the work is kept. On
+    Galera that may be the answer to any statement, also to one that only reads.
+    """
+    cause = error.__cause__ or error
+    if not is_conflict(error) or _LOCK_WAIT_TIMEOUT in cause.args[:1]:
+        return False
+    if not connections[using].in_atomic_block and not in_transaction(using):
+        return False
+    error.__notes__ = [_WHOSE]
+    return True
 
 
 def in_transaction(using: str) -> bool:

@@ -17,7 +17,7 @@ from django.db import DatabaseError, Error, InterfaceError, OperationalError, co
 
 from ..conf import Config, get_config
 from ..models.place import current_alias, current_place
-from ..models.retry import in_transaction
+from ..models.retry import in_transaction, is_undone
 from .announcements import pending
 from .entries import FOR_GOOD, SESSION, Line
 from .isolation import reads_old_snapshot
@@ -151,6 +151,8 @@ class Asking:
             counts = not reads_old_snapshot(using)
             known_at = self._read(started, counts, max_age)
         except Error as error:
+            if is_undone(error, using):
+                raise
             if in_transaction(using) and not isinstance(error, OperationalError | InterfaceError):
                 return  # of a transaction that is broken, not of a database out of reach
             self.report_outage()

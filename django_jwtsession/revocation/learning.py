@@ -18,6 +18,7 @@ from uuid import uuid4
 from django.db import Error
 
 from ..models.registry import revocation_model
+from ..models.retry import is_undone
 from ..models.savepoints import savepoint
 from . import reader
 from .entries import Line
@@ -248,10 +249,13 @@ class Learning:
 
 def _try(write: Callable[[], None]) -> None:
     """Call `write`; a database that takes no writes can be read all the same."""
+    using = revocation_model().objects.db
     try:
-        with savepoint(revocation_model().objects.db):
+        with savepoint(using):
             write()
-    except Error:
+    except Error as error:
+        if is_undone(error, using):
+            raise
         logger.warning(
             "The feed could not be mended; in a minute it is tried again.", exc_info=True
         )

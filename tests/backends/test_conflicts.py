@@ -14,6 +14,7 @@ from django_jwtsession.backends import writing
 from django_jwtsession.backends.hybrid import SessionStore
 from django_jwtsession.history import events, later
 from django_jwtsession.models import MovedSession, Session, SessionEvent
+from django_jwtsession.models.retry import is_undone
 from django_jwtsession.revocation import revoke_session, revoke_user_sessions
 from tests.conftest import ENGINES, Visit, read, write
 from tests.helpers.process import another_process
@@ -169,3 +170,46 @@ def test_history_survives_a_conflict(user: Any, conflicts: Conflicts) -> None:
     with conflicts.now():
         later.after_answer(lambda: events._write(event))
     assert SessionEvent.objects.count() == 1
+
+
+class Undone:
+    """A SELECT by which the database says once that all of the transaction is undone."""
+
+    def __init__(self) -> None:
+        self.is_told = False
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not self.is_told and sql.startswith("SELECT") and Session._meta.db_table in sql:
+            self.is_told = True
+            raise deadlock()
+        return execute(sql, params, many, context)
+
+
+@pytest.mark.parametrize("act", [read, write(y=2)])
+@pytest.mark.parametrize("name", ["db", "hybrid"])
+def test_owner_of_a_transaction_that_is_undone_hears_of_it(
+    name: str, act: Any, settings: Any, visit: Visit, clock: Any
+) -> None:
+    """Else he writes the rest into a new one: neither another try nor a copy is an answer to it."""
+    settings.SESSION_ENGINE = ENGINES[name]
+    visit(write(x=1))
+    clock.shift(70)
+
+    def view(request: HttpRequest) -> None:
+        with (
+            pytest.raises(OperationalError) as raised,
+            transaction.atomic(),
+            connection.execute_wrapper(Undone()),
+        ):
+            act(request)
+        assert "has to run it again" in raised.value.__notes__[0]
+
+    assert visit(view).status_code == 200
+
+
+def test_transaction_whose_lock_was_not_free_in_time_goes_on() -> None:
+    assert not is_undone(OperationalError(1205, "Lock wait timeout exceeded"), "default")
+    with transaction.atomic():
+        assert not is_undone(OperationalError(1205, "Lock wait timeout exceeded"), "default")
+        assert is_undone(OperationalError(1213, "Deadlock found"), "default")
+    assert not is_undone(OperationalError(1213, "Deadlock found"), "default")

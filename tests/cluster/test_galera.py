@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.client import Jar, Running
+from tests.services.servers import until
+
 from .galera import Node, galera, is_installed
 from .load import Visitors
 from .processes import needs_cluster
@@ -59,6 +62,25 @@ def test_checker_finds_that_conflicts_are_not_tried_again(
         assert not visitors.broken
     with pytest.raises(AssertionError, match="status 500"):
         prove("broken on purpose: retries", record, databases[0])
+
+
+@pytest.mark.parametrize("question", ["feed", "session"])
+def test_transaction_that_another_node_has_undone_is_an_error_also_if_only_we_hear_of_it(
+    nodes: list[Node], question: str, tmp_path: Path
+) -> None:
+    """Who went on after it would write into a new one: half of the view's work would be there."""
+    with serve([nodes[0].database], tmp_path, "hybrid", more={"OPTIONS": TIMES}) as [site]:
+        user, jar = site.get("new_user", name=f"undone by a {question}").user, Jar()
+        jar.get(site, "log_in", user=user)
+        more = {"user": user, "question": question, "between": question}
+        page = Running(lambda: jar.post(site, "write_around", b"", **more))
+        until((tmp_path / f"{question}.reached").exists)
+        nodes[1].database.sql("UPDATE auth_user SET first_name = 'other' WHERE id = %s", user)
+        (tmp_path / f"{question}.open").touch()
+        assert page.answer().status == 500, site.log()
+        assert "has to run it again" in site.log()
+        names = "SELECT first_name, last_name FROM auth_user WHERE id = %s"
+        assert nodes[2].database.sql(names, user) == [("other", "")]
 
 
 def test_promises_hold_while_nodes_die_and_come_back(nodes: list[Node], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.db import (
@@ -684,6 +685,20 @@ def test_broken_transaction_is_no_outage(
         feed.refresh()
     assert not caplog.records
     assert not feed._outage
+
+
+def test_transaction_that_the_feed_finds_undone_is_its_owners_affair_and_no_outage(
+    feed: Feed, clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock.shift(1)
+    deadlock = OperationalError(1213, "Deadlock found when trying to get lock")
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "keys_above", Mock(side_effect=deadlock))
+        with pytest.raises(OperationalError), transaction.atomic():
+            feed.refresh()
+    assert not caplog.records
+    assert not feed._outage
+    assert feed.due()
 
 
 def test_others_go_on_while_one_thread_asks(

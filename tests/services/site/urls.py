@@ -23,6 +23,7 @@ urlpatterns = [
         views.end_session,
         views.end_in_vain,
         views.end_slowly,
+        views.write_around,
         views.end_all,
         views.end_rows,
         views.is_ended,

@@ -171,6 +171,19 @@ def end_slowly(request: HttpRequest, sid: str, seconds: str) -> None:
 
 
 @page
+def write_around(request: HttpRequest, user: str, between: str, question: str) -> None:
+    """Write, ask, and write again, in one transaction, which waits before it asks."""
+    with transaction.atomic():
+        User.objects.filter(pk=user).update(first_name="before")
+        wait_at(between)
+        if question == "feed":
+            get_feed().refresh(max_age=0)
+        else:
+            request.session.get("")
+        User.objects.filter(pk=user).update(last_name="after")
+
+
+@page
 def end_all(request: HttpRequest, user: str, keep: str = "") -> None:
     revoke_user_sessions(User.objects.get(pk=user), keep=keep or None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from asgiref.sync import sync_to_async
@@ -31,7 +32,7 @@ from .conf import get_config, in_test_environment, require_keys
 from .devices import clients as devices
 from .history import later
 from .history.events import note_change
-from .moving import confirming, moving
+from .moving import confirming, foreign, moving
 from .revocation.feed import (
     arefresh_before_transaction,
     refresh_before_transaction,
@@ -199,8 +200,10 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Steps[HttpRes
         session.passive = True
     method = _METHODS.get(action)
     if method is not None:
+        is_foreign = options.moves and not is_ours
+        step = Step(partial(foreign.save, session)) if is_foreign else _step(session, method)
         try:
-            if (yield _step(session, method)) is False:
+            if (yield step) is False:
                 action = Action.NOTHING
         except UpdateError:
             raise _interrupted() from None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.base import UpdateError
+from django.db import DatabaseError, OperationalError
 
 from django_jwtsession.models import MovedSession, Session, SessionEvent
 from django_jwtsession.moving import leaving
 from django_jwtsession.signals import session_revoked
 
-from ..conftest import DAY
+from ..conftest import DAY, ENGINES
 from ..helpers.process import another_process
 from ..helpers.visitor import Visitor
 from .conftest import DB, SIGNED, Old, meanwhile
@@ -42,6 +45,33 @@ def test_session_of_ours_becomes_one_of_the_engine_of_before(
     assert browser.who() == "ada"
     assert old.is_stateless or old.has(browser.cookie)
     assert not Session.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_page_that_only_reads_is_shown_though_what_moved_out_is_written_to(
+    settings: Any, old_db: Old, back: Any, browser: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the browser has it is noted in its row: Django's engine takes a conflict for an end."""
+    settings.SESSION_ENGINE = ENGINES["hybrid"]
+    back(None)
+    browser.put(basket=["book"])
+    back(old_db)
+    assert browser.data() == {"basket": ["book"]}
+    store = import_module(DB).SessionStore
+    save, met = store.save, list[bool]()
+
+    def meets_once(session: Any, must_create: bool = False) -> None:
+        if not met:
+            met.append(True)
+            try:
+                raise OperationalError(1213, "Deadlock found when trying to get lock")
+            except DatabaseError:
+                raise UpdateError  # noqa: B904  # as Django does
+        save(session, must_create)
+
+    monkeypatch.setattr(store, "save", meets_once)
+    assert browser.data() == {"basket": ["book"]}
+    assert (browser.status, met) == (200, [True])
 
 
 def test_end_of_ours_is_no_alarm(engine: str, old_db: Old, back: Any, ada: User) -> None:

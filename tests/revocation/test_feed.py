@@ -486,12 +486,12 @@ def test_load_leaves_no_connection_that_a_fork_would_share(
     fake = SimpleNamespace(
         connection=None, in_atomic_block=False, close=lambda: closed.append(True), vendor="fake"
     )
-    feed = Feed()
     with monkeypatch.context() as patch:
         patch.setattr(asking, "connections", {"default": fake})
-        feed.load()
+        Feed().load()
+        assert closed == [True]
         fake.connection = "open before"
-        feed.load()
+        Feed().load()
     assert closed == [True]
 
 

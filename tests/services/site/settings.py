@@ -20,6 +20,7 @@ from tests.settings import (  # noqa: F401
     DEFAULT_AUTO_FIELD,
     PASSWORD_HASHERS,
     SECRET_KEY,
+    TEMPLATES,
     _database,
 )
 
@@ -44,7 +45,7 @@ USE_TZ = os.environ.get("SITE_TZ") != "0"
 TIME_ZONE = os.environ.get("SITE_ZONE", "UTC" if USE_TZ else "Europe/Berlin")
 SESSION_COOKIE_AGE = int(os.environ.get("SITE_AGE", 14 * 86400))
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"  # as staging servers have it
-LOGIN_URL = "/log_in/"
+LOGIN_URL, LOGIN_REDIRECT_URL = "/log_in/", "/ping/"
 if _redis := os.environ.get("REDIS_URL"):
     CACHES = {
         "default": {

@@ -46,4 +46,7 @@ urlpatterns = [
         undelivered.renew,
         sockets.statements,
     )
-] + [path("pages/", include("django_jwtsession.urls"))]
+] + [
+    path("pages/", include("django_jwtsession.urls")),
+    path("", include("django_jwtsession.urls.login")),
+]

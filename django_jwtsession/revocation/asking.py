@@ -31,6 +31,10 @@ PATIENCE = 1.0
 # Polls of many processes spread: an interval is a random part of the setting from here up.
 _SHORTEST_INTERVAL = 0.85
 
+# With REVOCATION_CACHE, in intervals: from one look at it to the next, and to one more if another
+# process is just asking. Together they are the second of the two intervals that are promised.
+_BETWEEN_LOOKS, _SOON = 0.9, 0.1
+
 # How long (seconds) it counts that an epoch has begun, and how.
 RECENT = 6.0
 
@@ -210,11 +214,11 @@ class Asking:
         """Note since when everything is known (by the process's own clock), and ask again later."""
         now, rest = monotonic(), poll_interval() * random.uniform(_SHORTEST_INTERVAL, 1)  # noqa: S311
         if known_at is None:  # another process is asking for all
-            self._next_ask = now + rest / 4
+            self._next_ask = now + rest * _SOON
             return
         self._asked_at = max(known_at, self._asked_at)
         # Not earlier: until then asking is due, and who cannot go on without it waits for it.
-        self._next_ask = (now if _cache() else self._asked_at) + rest
+        self._next_ask = now + rest * _BETWEEN_LOOKS if _cache() else self._asked_at + rest
         self._out_of_patience = False
         if self._outage:
             logger.warning("The database can be read again.")

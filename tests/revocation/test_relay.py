@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -57,6 +58,37 @@ def test_all_know_within_two_intervals(clock: Any, line: Line) -> None:
         line(f"{number}", epoch=number)
         poll(feeds, clock, 2.2)
         assert all(feed.end_of(f"{number}") == number for feed in feeds)
+
+
+def test_two_intervals_are_enough_also_for_who_looks_while_another_asks(
+    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two is visited just before there is news, and next while the other is asking."""
+    asking, looking = processes(2)
+    poll([asking, looking], clock, 3)
+    clock.shift(3)
+    asking._next_ask = looking._next_ask = began = time.time()
+    for _ in range(2):  # what the other has found, and its own question
+        asking._next_ask = began
+        asking.refresh()
+    line("one")  # too late for that
+    clock.shift(0.99)
+    looking.refresh()  # there is news, of what was before
+    clock.shift(looking._next_ask - time.time())
+    keys_above = reader.keys_above
+
+    def slow(key: int) -> Any:
+        monkeypatch.setattr(reader, "keys_above", keys_above)
+        looking.refresh()
+        return keys_above(key)
+
+    monkeypatch.setattr(reader, "keys_above", slow)
+    asking.refresh()
+    assert not looking.is_ended("one")
+    assert looking._next_ask <= began + 2
+    clock.shift(looking._next_ask - time.time())
+    looking.refresh()
+    assert looking.is_ended("one")
 
 
 def test_what_a_process_read_by_itself_reaches_the_others(clock: Any, line: Line) -> None:

@@ -61,6 +61,7 @@ class Member:
         self.feed, self.moments, self.stop = Feed(), moments, stop
         self.statements: list[float] = []
         self.known_after: list[float] = []
+        self.unknown_after = 0.0  # how long after its commit a visit did not know an end yet
         self.loaded_after = 0.0
         self._began, self._next, self.failed = began, 0, 0
         self._rest = poll / _VISITS_A_POLL
@@ -89,6 +90,7 @@ class Member:
         self.loaded_after = self.loaded_after or now - self._began
         while self._next < len(self.moments) and self.moments[self._next]:
             if not self.feed.is_ended(_name(self._next)):
+                self.unknown_after = max(now - self.moments[self._next], self.unknown_after)
                 return
             self.known_after.append(now - self.moments[self._next])
             self._next += 1
@@ -110,7 +112,12 @@ def work(site: tuple[str, str, bool, float], count: int, shared: Any, found: Any
         time.sleep(0.01)  # a machine of its own has a core for each; this one is shared by all
     for thread in threads:
         thread.join()
-    found.put([(m.statements, m.known_after, m.loaded_after, m._next, m.failed) for m in members])
+    found.put(
+        [
+            (m.statements, m.known_after, m.loaded_after, m._next, m.failed, m.unknown_after)
+            for m in members
+        ]
+    )
 
 
 def end_sessions(moments: Any, seconds: float) -> int:
@@ -171,7 +178,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def report(
-    members: list[tuple[list[float], list[float], float, int, int]],
+    members: list[tuple[list[float], list[float], float, int, int, float]],
     ends: int,
     started: float,
     finished: float,
@@ -196,6 +203,7 @@ def report(
         "known_after_p50": part(known, 0.5),
         "known_after_p99": part(known, 0.99),
         "known_after_max": part(known, 1.0),
+        "unknown_after_max": round(max(member[5] for member in members), 2),
     }
 
 

@@ -117,13 +117,12 @@ class CookieReading(TokenSession):
         if self._feed.due(0.0):
             yield
         self._feed.refresh(0.0)
-        if self._claims is None or not self._has_ended():
+        if not self._has_ended():
             return
-        passed = self._feed.end_of(self._claims.sid) or 0
-        if passed != math.inf and self._goes_on_elsewhere() and self._began_before(int(passed) + 1):
-            self.ended = Ended.PASSED
-            return
-        self._be_over(self._admit(self._claims))
+        if self._goes_on_elsewhere():
+            self._have_passed(int(self._feed.end_of(self._identity().sid) or 0) + 1)
+        else:
+            self._be_over(Ended.REFUSED)
 
     def _has_ended(self) -> bool:
         """Tell whether the feed has ended this session, or its epoch, as far as is known."""

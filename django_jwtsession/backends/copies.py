@@ -120,10 +120,12 @@ class WithCopy(db.SessionStore):
     def _let_copy_go(self, claims: Claims) -> None:
         """Be what the row says of who came with this copy, whom it does not let in any more."""
         read = self._read(claims.sid)
-        if read is not None and claims.ep < read.row.epoch and self._began_before(read.row.epoch):
-            self.ended = Ended.PASSED
-            return
-        self._be_over(Ended.REFUSED if read is None else self._admit(claims, read))
+        if read is None:
+            self._be_over(Ended.REFUSED)
+        elif claims.ep < read.row.epoch:
+            self._have_passed(read.row.epoch)
+        else:
+            self._be_over(self._admit(claims, read))
 
     def _is_gone(self, now: float) -> Flow[bool]:
         """Ask the row only when the copy of it (or the last look) is a minute old."""

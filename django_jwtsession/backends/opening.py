@@ -195,16 +195,15 @@ class Opening(Bound, SessionAPI):
         return Data()
 
     def _be_over(self, ended: Ended) -> None:
-        """Be what is left of a session that was open: its data goes, if it may not be read on."""
-        if self.identity is not None and ended in (Ended.NOT, Ended.PASSED):
-            # No proof of before counts.
-            self.ended, self.identity = ended, self.identity.but(proved_at=None)
-            return
+        """Be what is left of a session that was open."""
         self._session_cache = self._be_nobody(ended)
 
-    def _began_before(self, epoch: int) -> bool:
-        """Tell whether this request was under way when an epoch began: it goes on."""
-        return self._began < epoch / 1000
+    def _have_passed(self, epoch: int) -> None:
+        """Be of an epoch before the session's: what was under way as that began goes on."""
+        if self._began * 1000 < epoch + 1:
+            self.ended = Ended.PASSED
+        else:
+            self._be_over(Ended.JUST_PASSED)
 
 
 def is_late(since: float, now: float) -> bool:

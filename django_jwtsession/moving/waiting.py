@@ -61,9 +61,7 @@ class _Waiting:
 
     def _freshening(self: Any, now: float) -> Flow[bool]:
         yield
-        if (
-            self._note_of_move() is not None
-        ):  # the browser has the cookie of the other engine, or gets it
+        if self._note_of_move() is not None:  # the browser has another cookie, or gets one
             return False
         return bool(run(super()._freshening(now)))  # type: ignore[misc]
 

@@ -13,7 +13,10 @@ from django.contrib.auth.models import User
 
 from django_jwtsession.models import MovedSession, Session
 from django_jwtsession.moving import leaving, notes
+from django_jwtsession.revocation.feed import get_feed
 
+from ..conftest import DAY
+from ..helpers.process import new_process
 from ..helpers.visitor import Visitor
 from .conftest import DB, SIGNED, USERS, Old, meanwhile, old_of, old_rows
 
@@ -176,16 +179,19 @@ def test_no_cookie_of_ours_goes_out_once_another_server_has_handed_the_session_o
     server(old, None)
     ours = logged_in(ada)
     other = ours.copy()
-    clock.shift(700_000)  # the session is to be extended
+    clock.shift(4 * DAY)  # the session is to be extended
     server(old, 0)
 
     def read(request: Any) -> None:
         request.session.get("x")
         elsewhere(server, old, other.who)
+        new_process()  # which has not heard of it
+        request.session._feed = get_feed()
 
     ours.do(read, "get")
     assert ours.status == 200
     assert ours.got is None
+    assert other.got
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])

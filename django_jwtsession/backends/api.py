@@ -78,7 +78,7 @@ class SessionAPI(SessionBase):
     def _logging_in(self) -> Flow[None]:
         raise NotImplementedError
 
-    def _beginning_epoch(self, is_soft: bool) -> Flow[None]:
+    def _beginning_epoch(self, is_soft: bool, *, insists: bool = False) -> Flow[None]:
         raise NotImplementedError
 
     def _deleting(self, session_key: str | None) -> Flow[None]:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.http import HttpRequest
 
 from ..history import takeover
 from ..policy import LoginRefused, Policy
 from . import data as session_data
-from . import login_policy
+from . import login_policy, people
 from .flows import Flow, run
 from .knowledge import Ended, Identity
 from .login_policy import Admitted
@@ -127,6 +127,17 @@ class Belonging(Opening):
         if self.identity is not None and not self.began_epoch:
             run(self._beginning_epoch(is_soft=False))
             self.modified = True
+
+    def _has_todays_password(self) -> bool:
+        """Tell whether the session's hash is that of the user's password now.
+
+        Then what this request did came last: of a form that is sent twice at once, say.
+        """
+        data, who = self._get_session(), self.identity
+        if who is None or who.user is None:
+            return False
+        backend, known = (str(data.get(key, "")) for key in (BACKEND_SESSION_KEY, HASH_SESSION_KEY))
+        return people.lets_in(backend, who.user, known)
 
     # --- ending ----------------------------------------------------------------------------------
 

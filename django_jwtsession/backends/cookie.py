@@ -9,8 +9,10 @@ import math
 import time
 from typing import Any
 
+from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
+from django.utils.crypto import constant_time_compare
 
 from ..revocation import ending as revocation
 from ..tokens import base64url
@@ -58,6 +60,10 @@ class SessionStore(CookieReading):
         if self.identity is None and self._given is not None:  # its data was replaced unseen
             yield
             self.load()
+        if self.ended is Ended.PASSED and self._has_other_password():
+            yield
+            if self._has_todays_password():
+                yield from self._beginning_epoch(is_soft=False, insists=True)
         if self.sets_no_cookie:
             return
         now = time.time()
@@ -73,6 +79,12 @@ class SessionStore(CookieReading):
         if self.identity is None:
             self._begin()
         self._put(now)
+
+    def _has_other_password(self) -> bool:
+        """Tell whether this request has set the hash of another password than it came with."""
+        before = None if self._claims is None else self._unpack(self._claims)
+        hashes = (str(data.get(HASH_SESSION_KEY)) for data in (before or {}, self._get_session()))
+        return not constant_time_compare(*hashes)
 
     def _put(self, now: float) -> None:
         """Put the session into a new token. Raises SessionTooLarge."""
@@ -162,14 +174,16 @@ class SessionStore(CookieReading):
         if self.identity is not None:
             yield from self._beginning_epoch(is_soft=True, proves=True)
 
-    def _beginning_epoch(self, is_soft: bool, proves: bool = False) -> Flow[None]:
+    def _beginning_epoch(
+        self, is_soft: bool, *, proves: bool = False, insists: bool = False
+    ) -> Flow[None]:
         yield
         who, now = self._identity(), time.time()
         self._feed.refresh(0.0)
         end = self._feed.end_of(who.sid)
         if who.user is not None and self._has_ended() and not self._goes_on_elsewhere():
             raise SessionInterrupted("The session has ended while the request was running.")
-        if self._goes_on_elsewhere() and who.user is not None and not is_soft:
+        if self._goes_on_elsewhere() and who.user is not None and not (is_soft or insists):
             self.ended = Ended.PASSED  # what came before that epoch is worthless already
             return
         if end == math.inf or (who.user is None and self._goes_on_elsewhere()):

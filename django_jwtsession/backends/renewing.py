@@ -50,7 +50,9 @@ class RowRenewing(RowWriting):
             run(self._beginning_epoch(is_soft=True, proves=True))
             self.modified = True
 
-    def _beginning_epoch(self, is_soft: bool, proves: bool = False) -> Flow[None]:
+    def _beginning_epoch(
+        self, is_soft: bool, *, proves: bool = False, insists: bool = False
+    ) -> Flow[None]:
         yield
         data = self._get_session()
         try:
@@ -63,7 +65,7 @@ class RowRenewing(RowWriting):
             if theirs.epoch != mine.epoch:
                 if mine.user is None or theirs.user != mine.user:
                     return self._let_go(data)
-                if not is_soft:  # what came before that epoch is worthless already
+                if not (is_soft or insists):  # what came before that epoch is worthless already
                     self.ended = Ended.PASSED
                     return None
                 self.ended = Ended.NOT  # a proof comes before what was known

@@ -10,6 +10,7 @@ import time
 from functools import partial
 from typing import Any
 
+from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.sessions.backends.base import UpdateError
 
 from ..tokens import session_key as keys
@@ -18,7 +19,7 @@ from . import columns, rows
 from . import data as session_data
 from .creating import RowCreating
 from .data import AUTH_KEYS, Changes
-from .flows import Flow
+from .flows import Flow, run
 from .knowledge import Data, Ended, Identity, Read
 from .opening import new_epoch
 from .rotation import EPOCH_LAG
@@ -147,6 +148,8 @@ class RowWriting(RowCreating):
         self.ended = Ended.PASSED
         if mine.user is None and theirs.user is not None:
             return None  # what a visitor does who has just logged in, or did for another to log in
+        if HASH_SESSION_KEY in found.keys and self._has_todays_password():
+            return run(self._beginning_epoch(is_soft=False, insists=True))
         found = found.without(AUTH_KEYS)
         while found:
             data = found.applied(self._data_in(read.content))

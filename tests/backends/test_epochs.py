@@ -490,6 +490,31 @@ def test_request_that_finds_its_user_gone_with_the_epoch_sets_no_cookie(
     assert victim.data() == {"basket": "book"}
 
 
+def test_password_that_is_changed_twice_at_once_signs_nobody_out(
+    victim: Visitor, user: User, clock: Any
+) -> None:
+    """A double click on the form: both are answered, and the second password is the user's."""
+    assert victim.who() == "ada"
+    second = victim.copy()
+
+    def view(request: Any) -> None:
+        assert request.user == user
+        first = second.copy()
+        change_password(first, user)
+        victim.cookie = first.cookie
+        clock.shift(0.3)
+        request.user.set_password("a third horse")
+        request.user.save()
+        update_session_auth_hash(request, request.user)
+
+    second.do(view)
+    assert second.status == 200
+    victim.cookie = second.got or victim.cookie
+    clock.shift(OVER)
+    assert victim.who() == "ada"
+    assert victim.data() == {"basket": "book"}
+
+
 def test_extension_of_a_request_that_began_before_a_proof_is_dropped(
     victim: Visitor, user: User, clock: Any
 ) -> None:

@@ -20,6 +20,7 @@ from django.db.models.signals import post_delete, post_save
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from django_jwtsession.history import later
 from django_jwtsession.middleware import SessionMiddleware
@@ -31,6 +32,7 @@ from django_jwtsession.signals import session_revoked
 from . import urls_engines
 from .conftest import ENGINES, Visit, cookie, write
 from .factories import PASSWORD, UserFactory, browser
+from .helpers.process import another_process
 
 pytestmark = pytest.mark.django_db
 
@@ -637,15 +639,99 @@ def test_password_set_in_a_shell_ends_all(engine: str, ada: User, how: str) -> N
 
 @pytest.mark.urls("tests.urls_password")
 def test_stronger_hash_of_the_same_password_is_no_new_password(
-    engine: str, ada: User, settings: Any
+    engine: str, ada: User, request: Any
 ) -> None:
+    request.getfixturevalue("stronger")
+    client = browser(ada)  # whose login has it hashed anew
+    assert client.get("/closed/").status_code == 200
+    assert reasons(ada.pk) == []
+
+
+@pytest.fixture
+def stronger(settings: Any) -> None:
+    """From now on passwords are hashed otherwise, as with each release of Django."""
     settings.PASSWORD_HASHERS = [
         "django.contrib.auth.hashers.PBKDF2PasswordHasher",
         "django.contrib.auth.hashers.MD5PasswordHasher",
     ]
-    client = browser(ada)  # whose login has it hashed anew
-    assert client.get("/closed/").status_code == 200
+
+
+def give_password(request: HttpRequest) -> str:
+    """A view that asks for the password again."""
+    user: Any = request.user
+    return str(user.check_password(PASSWORD))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("atomic", [False, True])
+def test_password_that_is_hashed_anew_keeps_the_session_in_which_it_was_given(
+    engine: str, ada: User, visit: Visit, request: Any, atomic: bool
+) -> None:
+    client = log_in(visit, ada)
+    sid = visit(lambda request: request.session.sid, by=client).content
+    request.getfixturevalue("stronger")
+    give = transaction.atomic(give_password) if atomic else give_password
+    assert visit(give, by=client).content == b"True"
+    assert visit(who, by=client).content == b"ada"
+    assert visit(lambda request: request.session.sid, by=client).content == sid
     assert reasons(ada.pk) == []
+
+
+def test_parallel_request_with_the_hash_of_before_ends_nothing(
+    engine: str, ada: User, visit: Visit, request: Any
+) -> None:
+    client, other = log_in(visit, ada), Client()
+    other.cookies["sessionid"] = cookie(client)
+    request.getfixturevalue("stronger")
+    visit(give_password, by=client)
+    another_process()
+    visit(who, by=other)
+    assert visit(who, by=client).content == b"ada"
+
+
+def test_password_of_another_user_that_is_hashed_anew_leaves_the_session_alone(
+    engine: str, ada: User, visit: Visit, request: Any
+) -> None:
+    staff, client = UserFactory(username="staff"), Client()
+    log_in(visit, staff, by=client)
+    before = cookie(client)
+    request.getfixturevalue("stronger")
+    visit(lambda request: (request.user.pk, ada.check_password(PASSWORD)), by=client)
+    assert cookie(client) == before
+
+
+async def test_password_that_is_hashed_anew_under_asgi_keeps_its_session_as_well(
+    transactional_db: None, engine: str, settings: Any, own_connection: None, request: Any
+) -> None:
+    settings.ROOT_URLCONF = "tests.urls_engines"
+
+    async def give(request: HttpRequest) -> str:
+        user: Any = await request.auser()  # type: ignore[attr-defined]
+        return str(await user.acheck_password(PASSWORD))
+
+    async def awho(request: HttpRequest) -> str:
+        user: Any = await request.auser()  # type: ignore[attr-defined]
+        return str(user.get_username())
+
+    user, client = await sync_to_async(UserFactory)(username="ada"), AsyncClient()
+    await client.aforce_login(user)
+    request.getfixturevalue("stronger")
+    try:
+        for view, said in ((give, b"True"), (awho, b"ada")):
+            urls_engines.Page.view = staticmethod(view)
+            assert (await client.get("/async/")).content == said
+    finally:
+        urls_engines.Page.view = staticmethod(urls_engines.untouched)
+
+
+@pytest.mark.urls("tests.urls")
+def test_confirming_with_a_password_that_is_hashed_anew_does_not_sign_out(
+    engine: str, ada: User, request: Any
+) -> None:
+    client = browser(ada)
+    request.getfixturevalue("stronger")
+    assert client.post(reverse("jwtsession:confirm"), {"password": PASSWORD}).status_code == 302
+    assert client.get("/").content == b"ada"
 
 
 def test_user_who_is_created_has_nothing_to_end(engine: str, db: None) -> None:

@@ -77,6 +77,9 @@ def _on_save(
             _end(instance, EndReason.DEACTIVATED, using)
     elif "password" in after and _is_new_password(instance, before, saved):
         _end(instance, EndReason.PASSWORD, using)
+    elif "password" in after and before.get("password", instance.password) != instance.password:
+        keep = partial(_go_on_under_new_hash, copy.copy(instance), before["password"])
+        later.after_commit(partial(later.attempt, keep), using)
 
 
 def _is_new_password(instance: Any, before: dict[str, Any], saved: Any) -> bool:
@@ -160,6 +163,19 @@ def _views_are_known() -> bool:
 
 
 # --- the session of the request ------------------------------------------------------------------
+
+
+def _go_on_under_new_hash(user: Any, before: str) -> None:
+    """Let who has just given the password stay signed in: its hash is new, and get_user() compares.
+
+    Under a new epoch: a parallel request with the hash of before ends nothing.
+    """
+    todo, then = later.current(), copy.copy(user)
+    session: Any = getattr(todo and todo.request, "session", None)
+    then.password = before
+    if _has_hash(session, then):
+        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        session.cycle_key()
 
 
 def _is_of(session: Any, user: Any) -> bool:

@@ -68,6 +68,11 @@ class SessionMiddleware(DjangoSessionMiddleware):
             if hasattr(get_response, "process_view"):
                 self.process_view = get_response.process_view
         super().__init__(get_response)
+        # A site's own methods may ask the database, and are called as Django calls its own.
+        mine, ours = type(self), SessionMiddleware
+        self._begins_in_thread = mine.process_request is not ours.process_request
+        is_own = mine.process_response is not ours.process_response
+        self._ends_in_thread = is_own and mine.aprocess_response is ours.aprocess_response
         if issubclass(self.SessionStore, TokenSession):
             # A wrong setting is an error now, not in a request.
             require_keys(get_config(), allow_short=settings.DEBUG or in_test_environment())
@@ -78,10 +83,10 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return self.__acall__(request)
         around = _begin(request)
         try:
-            self.process_request(request)
-            if options.atomic_requests and _comes_with_session(request):
+            response: Any = self.process_request(request)  # a subclass may answer itself
+            if not response and options.atomic_requests and _comes_with_session(request):
                 refresh_before_transaction()
-            response: Any = self.get_response(request)
+            response = response or self.get_response(request)
             if "_later" in request.__dict__:
                 request._later.settle()
             return self.process_response(request, response)
@@ -91,16 +96,20 @@ class SessionMiddleware(DjangoSessionMiddleware):
     async def __acall__(self, request: Any) -> HttpResponseBase:
         around = _begin(request)
         try:
-            if options.moves and moving.may_ask(request):
-                await sync_to_async(self.process_request)(request)
+            response: Any
+            if self._begins_in_thread or (options.moves and moving.may_ask(request)):
+                response = await sync_to_async(self.process_request)(request)
             else:
-                self.process_request(request)  # makes an object, reads nothing
-            if options.atomic_requests and _comes_with_session(request):
+                response = self.process_request(request)  # makes an object, reads nothing
+            if not response and options.atomic_requests and _comes_with_session(request):
                 await arefresh_before_transaction()
-            pending: Any = self.get_response(request)
-            response: HttpResponseBase = await pending
+            if not response:
+                pending: Any = self.get_response(request)
+                response = await pending
             if "_later" in request.__dict__ and request._later.after_view:
                 await sync_to_async(request._later.settle)()
+            if self._ends_in_thread:
+                return await sync_to_async(self.process_response)(request, response)  # type: ignore[no-any-return]
             return await self.aprocess_response(request, response)  # type: ignore[no-any-return]
         except asyncio.CancelledError:  # the client is gone; no answer will be closed
             if _leave(request, around):
@@ -109,7 +118,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         finally:
             _leave(request, around)
 
-    def process_request(self, request: HttpRequest) -> None:
+    def process_request(self, request: HttpRequest) -> Any:
         header = request.META.get("HTTP_COOKIE", "")
         session: Any = moving.session_of(request, self.SessionStore) if options.moves else None
         if session is not None:

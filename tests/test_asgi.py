@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.contrib.auth import aauthenticate, alogin, alogout
+from django.contrib.auth.models import User
 from django.db import connections
-from django.http import HttpRequest
-from django.test import AsyncClient
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client
 
+from django_jwtsession.middleware import SessionMiddleware
 from django_jwtsession.models import Session
 from django_jwtsession.revocation.feed import Feed
 
@@ -262,6 +264,49 @@ async def test_streamed_answer_sets_its_cookie_before_the_first_byte(
         assert "sessionid" in (await avisit(view)).cookies
     finally:
         urls_engines.answer = urls_engines_answer
+
+
+class CookieByHost(SessionMiddleware):
+    """As sites with several domains write it, for Django's own: both methods ask the database."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        if "closed" in request.GET or User.objects.count():
+            return HttpResponse("closed", status=503)
+        return super().process_request(request)  # type: ignore[no-any-return]
+
+    def process_response(self, request: HttpRequest, response: Any) -> Any:
+        response = super().process_response(request, response)
+        if "sessionid" in response.cookies and not User.objects.count():
+            response.cookies["sessionid"]["domain"] = "shop.example"
+        return response
+
+
+async def test_methods_of_a_subclass_are_called_as_django_calls_them(
+    engine: str, avisit: Visit, settings: Any
+) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.CookieByHost"]
+    first = await avisit(awrite(x=1))
+    assert first.cookies["sessionid"]["domain"] == "shop.example"
+    assert (await avisit(aread)).content == b"[('x', 1)]"
+
+
+async def test_subclass_may_answer_itself(avisit: Visit, settings: Any) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.CookieByHost"]
+    assert (await avisit(query_params={"closed": ""})).content == b"closed"
+    response = await sync_to_async(Client().get)("/", {"closed": ""})
+    assert (response.status_code, response.content) == (503, b"closed")
+
+
+async def test_async_method_of_a_subclass_goes_before(avisit: Visit, settings: Any) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.OwnAnswer"]
+    assert (await avisit(awrite(x=1))).headers["X-Own"] == "async"
+
+
+class OwnAnswer(CookieByHost):
+    async def aprocess_response(self, request: HttpRequest, response: Any) -> Any:
+        response = await super().aprocess_response(request, response)
+        response.headers["X-Own"] = "async"
+        return response
 
 
 @pytest.mark.parametrize("backend", ["signed_cookies", "cache"])

@@ -248,13 +248,14 @@ def decide(request: HttpRequest, response: HttpResponseBase) -> Action:
     refresh_due = read and session.refresh_due(now)
     # Asked for by nearly no request: whether the visitor has done anything.
     passive = (refresh_due or options.save_every_request) and is_passive(request)
+    saves = options.save_every_request and not (is_ours and (passive or session.is_behind(now)))
     return respond(
         has_cookie=(empty or began) and _has_cookie(request),
         empty=empty,
         began=began,
         ended=not is_ours or session.ended is Ended.HERE,
         no_token=is_ours and session.ended is Ended.NO_TOKEN,
-        write=session.modified or (options.save_every_request and not (is_ours and passive)),
+        write=session.modified or saves,
         used=session.accessed,
         status=response.status_code,
         passive=passive,

@@ -95,6 +95,9 @@ class SessionStore(CookieReading):
         # A token only counts once the browser has it.
         self.modified = True
 
+    def is_behind(self, now: float) -> bool:
+        return superseded.includes(self._token, now)
+
     def is_due(self, now: float) -> bool:
         return super().is_due(now) and not self._may_be_behind(now)
 
@@ -104,7 +107,7 @@ class SessionStore(CookieReading):
         What another process wrote meanwhile nobody knows here, so a late answer waits for the next
         one; not in the last quarter of the idle time, for pages may all be slow.
         """
-        if superseded.includes(self._token, now):
+        if self.is_behind(now):
             return True
         return is_late(self._began, now) and self._expires_at - now > self.get_expiry_age() / 4
 

@@ -106,6 +106,10 @@ class Expiry(Belonging):
         """Tell whether the response to a request that only read the session needs anything."""
         return self.refresh_due(now) or self.reissue_due(now) or self.touch_due(now)
 
+    def is_behind(self, now: float) -> bool:
+        """Tell whether the browser has newer data than this request, as far as it is known here."""
+        return False
+
     def refresh_due(self, now: float) -> bool:
         """Tell whether the response should extend this loaded session."""
         if self.identity is None:

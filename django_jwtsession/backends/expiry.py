@@ -7,7 +7,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from ..models.times import to_datetime
+from ..models.times import as_of_today, to_datetime
 from . import policy
 from .belonging import Belonging
 from .data import POLICY_KEY
@@ -65,7 +65,30 @@ class Expiry(Belonging):
         # As Django's, which reads the data more than once and knows three types of expiry.
         if not kwargs and "_session_expiry" not in self._get_session():
             return self.get_session_cookie_age()
-        return super().get_expiry_age(**kwargs)
+        return super().get_expiry_age(**self._with_expiry(kwargs))
+
+    async def aget_expiry_age(self, **kwargs: Any) -> int:
+        await self._aget_session()
+        return await super().aget_expiry_age(**self._with_expiry(kwargs))
+
+    def get_expiry_date(self, **kwargs: Any) -> datetime:
+        return super().get_expiry_date(**self._with_expiry(kwargs))
+
+    async def aget_expiry_date(self, **kwargs: Any) -> datetime:
+        await self._aget_session()
+        return await super().aget_expiry_date(**self._with_expiry(kwargs))
+
+    def _with_expiry(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments with the session's fixed end, if it has one, as USE_TZ is now.
+
+        It was stored as it was then: on a site that has switched, Django's could not be subtracted.
+        """
+        if "expiry" in kwargs:
+            return kwargs
+        end = self._get_session().get("_session_expiry")
+        return (
+            {**kwargs, "expiry": as_of_today(end)} if isinstance(end, (str, datetime)) else kwargs
+        )
 
     def cookie_max_age(self) -> int | None:
         """Return the seconds for which the browser keeps the cookie, None for until it closes."""
@@ -98,7 +121,7 @@ class Expiry(Belonging):
         expiry = self._get_session().get("_session_expiry")
         if not isinstance(expiry, (datetime, str)):
             return self.get_expiry_age()
-        return (self.get_expiry_date(expiry=expiry) - to_datetime(now)).total_seconds()
+        return (self.get_expiry_date() - to_datetime(now)).total_seconds()
 
     # --- what is due ------------------------------------------------------------------------------
 

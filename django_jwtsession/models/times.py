@@ -7,11 +7,22 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 
 def to_datetime(at: float) -> datetime:
     """Return a Unix time as the site's datetimes are: aware, or naive where USE_TZ is off."""
     return datetime.fromtimestamp(at, UTC if settings.USE_TZ else None)
+
+
+def as_of_today(at: datetime | str) -> datetime:
+    """Return a datetime as the site's are now, whatever USE_TZ was when it was stored."""
+    if isinstance(at, str):
+        at = datetime.fromisoformat(at)
+    if timezone.is_aware(at) == bool(settings.USE_TZ):
+        return at
+    zone = timezone.get_default_timezone()
+    return timezone.make_aware(at, zone) if settings.USE_TZ else timezone.make_naive(at, zone)
 
 
 class UnixNow(models.Func):

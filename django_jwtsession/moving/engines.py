@@ -29,7 +29,7 @@ from django.utils.module_loading import import_string
 from ..backends import rows
 from ..backends.knowledge import Incoming
 from ..conf.moving import OldEngine
-from ..models.times import to_datetime
+from ..models.times import as_of_today, to_datetime
 from . import notes
 from .foreign import Cannot, login_time
 
@@ -259,6 +259,8 @@ def _end(store: Any, data: dict[str, Any], saved_at: float) -> float:
     """Return the end (Unix time) of a session with `data` that was saved at that time."""
     expiry = data.get("_session_expiry")
     age = store.get_session_cookie_age()
+    if isinstance(expiry, (str, datetime)):
+        expiry = as_of_today(expiry)
     if expiry:
         age = store.get_expiry_age(expiry=expiry, modification=to_datetime(saved_at))
     return saved_at + float(age)

@@ -28,6 +28,33 @@ def expiring(age: float) -> Any:
     return view
 
 
+@pytest.mark.parametrize("switches_on", [True, False])
+def test_session_with_a_fixed_end_goes_on_where_use_tz_is_switched(
+    engine: str, ask: Asker, clock: Any, settings: Any, switches_on: bool
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = not switches_on, "America/New_York"
+    ask(write(x=1))
+    ask(lambda request: request.session.set_expiry(timedelta(days=2)))
+    settings.USE_TZ = switches_on
+    clock.shift(86400)
+    assert ask(lambda request: request.session["x"]).content == b"1"
+    ask(write(x=2))
+    clock.shift(86390)
+    assert ask(lambda request: request.session["x"]).content == b"2"
+    clock.shift(20)
+    assert ask(read).content == b"[]"
+
+
+async def test_fixed_end_without_a_zone_is_the_sites_time(
+    transactional_db: None, store: Any, clock: Any, settings: Any
+) -> None:
+    settings.TIME_ZONE = "America/New_York"
+    session, end = store(), timezone.localtime() + timedelta(hours=1)
+    await session.aset_expiry(end.replace(tzinfo=None))
+    assert await session.aget_expiry_age() == session.get_expiry_age() == 3600
+    assert await session.aget_expiry_date() == session.get_expiry_date() == end
+
+
 @pytest.mark.parametrize("is_stored", [False, True])
 @pytest.mark.parametrize("rest", [0.0, 0.25, 0.999])
 def test_session_with_a_fixed_end_ends_then_and_not_a_second_before(

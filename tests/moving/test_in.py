@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from django_jwtsession.conf import JSON_SERIALIZER
 from django_jwtsession.models import MovedSession, Session
@@ -186,6 +187,21 @@ def test_expiry_of_its_own_comes_along(engine: str, old: Old, moving_in: Any, ad
     )
     assert age == 100
     assert 90 < left <= 100
+
+
+@pytest.mark.parametrize("switches_on", [True, False])
+def test_fixed_end_comes_along_where_use_tz_is_switched_on_the_way(
+    engine: str, old: Old, moving_in: Any, ada: User, settings: Any, switches_on: bool
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = not switches_on, "UTC"  # as the rows' own column is
+    end = timezone.now() + timedelta(days=2)
+    key = old.login(ada, _session_expiry=end.isoformat())
+    settings.USE_TZ = switches_on
+    moving_in(old)
+    browser = Visitor(cookie=key)
+    left = browser.do(lambda request: request.session.expires_at - time.time())
+    assert abs(left - 2 * DAY) < 5
+    assert browser.who() == "ada"
 
 
 def test_session_that_has_expired_is_not_let_in(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
@@ -23,10 +24,15 @@ from .signals import session_created
 def on_login(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
     """A login, also of the user who is logged in already: `auth_time` and device move to now.
 
+    Not of who only gets a token, by an API that sends the signal: the session that the request has
+    may be another user's, or a copy.
+
     Raises LoginRefused where POLICY allows no session more; nobody is logged in then.
     """
     session = getattr(request, "session", None)
     if isinstance(session, TokenSession):
+        if not (session.has_login() and _is_of(session, user)):
+            return
         try:
             session.admit(user, request)
         except LoginRefused:
@@ -39,8 +45,13 @@ def on_login(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> Non
             common = {"sender": type(session), "sid": session.sid, "user_id": user.pk}
             history.tell(session_created, **common, environ=request.META)
         clear_at_login()
-    elif session is not None and get_config().moves:
+    elif session is not None and get_config().moves and _is_of(session, user):
         session[KNOWN_AT_KEY] = time.time()  # it may move in, or back in, one day
+
+
+def _is_of(session: Any, user: Any) -> bool:
+    """Tell whether a user is logged in to a session."""
+    return bool(str(session.get(SESSION_KEY)) == user._meta.pk.value_to_string(user))
 
 
 def _undo_login(request: HttpRequest) -> None:
@@ -54,11 +65,14 @@ def _undo_login(request: HttpRequest) -> None:
 
 
 def on_logout(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
-    """A logout; Django sends it before the session ends, without a user where there was none."""
+    """A logout; Django sends it before the session ends, without a user where there was none.
+
+    That of an API's token may come with another user's session, which goes on.
+    """
     session = getattr(request, "session", None)
     if isinstance(session, TokenSession):
         session.mark_logout()
-        if user is not None:
+        if user is not None and (SESSION_KEY not in session or _is_of(session, user)):
             history.note_logout(request, user)
     elif session is not None and get_config().moves:
         notes.void(session.get(MOVED_KEY))

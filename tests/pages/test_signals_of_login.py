@@ -9,11 +9,12 @@ import pytest
 from django.contrib import messages
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.test import Client
 
-from django_jwtsession.models import Session
+from django_jwtsession.models import Session, SessionEvent
 
 from .. import urls_engines
 from ..conftest import NOW, WEEK, Visit, cookie, read, write
@@ -290,3 +291,79 @@ def test_absolute_age_counts_from_the_last_login(
     assert visit(who).content == b"ada"
     clock.shift(200)
     assert visit(who).content == b"nobody"
+
+
+# --- the signals of an API that gives out tokens, with whatever session the request has -----------
+
+
+def give_token(request: HttpRequest, name: str = "ada") -> str:
+    """As django-rest-knox and djoser do."""
+    user = User.objects.get(username=name)
+    user_logged_in.send(sender=type(user), request=request, user=user)
+    return "token"
+
+
+def end_token(request: HttpRequest) -> str:
+    user = User.objects.get(username="ada")
+    user_logged_out.send(sender=type(user), request=request, user=user)
+    return "ended"
+
+
+def events() -> list[tuple[str, str]]:
+    found = SessionEvent.objects.order_by("pk").values_list("kind", "user__username")
+    return list(found)
+
+
+def test_token_of_an_api_begins_no_session(
+    engine: str, visit: Visit, user: User, client: Client
+) -> None:
+    assert not visit(give_token).cookies
+    visit(write(cart=1))
+    before = cookie(client)
+    assert not visit(give_token).cookies
+    assert cookie(client) == before
+    assert Session.objects.count() == (0 if engine == "cookie" else 1)
+    assert events() == []
+
+
+@pytest.mark.parametrize("owner", ["ada", "bob"])
+def test_token_of_an_api_is_no_proof_in_the_session_that_came_along(
+    engine: str, visit: Visit, user: User, clock: Any, owner: str
+) -> None:
+    """Whoever has a copy of the cookie could prove it by an account of their own."""
+    bob = User.objects.create_user("bob")
+    visit(lambda request: login(request, user if owner == "ada" else bob))
+    clock.shift(400)
+    assert "sessionid" not in visit(give_token).cookies or engine == "hybrid"
+    assert visit(lambda request: request.session.proved_at).content == str(float(NOW)).encode()
+    assert visit(who).content == owner.encode()
+    assert events() == [("login", owner)]
+
+
+def test_token_after_the_login_is_no_second_login(
+    engine: str, visit: Visit, user: User, clock: Any
+) -> None:
+    def view(request: HttpRequest) -> str:
+        login(request, user)
+        return give_token(request)
+
+    visit(view)
+    assert events() == [("login", "ada")]
+
+
+def test_end_of_a_token_is_no_logout_of_another_user_s_session(
+    engine: str, visit: Visit, user: User
+) -> None:
+    bob = User.objects.create_user("bob")
+    visit(lambda request: login(request, bob))
+    visit(end_token)
+    assert visit(who).content == b"bob"
+    assert events() == [("login", "bob")]
+
+
+def test_token_of_an_api_is_not_noted_in_another_engine_s_session(
+    visit: Visit, user: User, settings: Any
+) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    settings.JWTSESSION = {"MIGRATE_TO": settings.SESSION_ENGINE}
+    assert not visit(give_token).cookies

@@ -152,15 +152,26 @@ def note_takeover(
 
 
 def note_logout(request: HttpRequest, user: Any) -> None:
-    """Record that a user has ended the session of this request."""
+    """Record that a user has ended the session of this request, if they do.
+
+    Django's logout() sends its signal before that; an API that ends a token sends it without.
+    """
+    session: Any = request.session
     event = event_model()(
         kind=EventKind.LOGOUT,
-        sid=getattr(request.session, "sid", None) or "",
+        sid=getattr(session, "sid", None) or "",
         user_id=user.pk,
-        actor_id=takeover.actor_of(request.session) or user.pk,
+        actor_id=takeover.actor_of(session) or user.pk,
         **devices.columns(request.META, get_config()),
     )
-    _afterwards(partial(_record, event))
+    is_early = later.current() is None  # it is written now, and the session ends next
+    _afterwards(partial(_record, event) if is_early else partial(_record_end, event, session))
+
+
+def _record_end(event: SessionEvent, session: Any) -> None:
+    who = session.identity
+    if who is None or who.sid != event.sid:
+        _record(event)
 
 
 def _record(event: SessionEvent) -> None:

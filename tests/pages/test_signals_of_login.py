@@ -351,14 +351,17 @@ def test_token_after_the_login_is_no_second_login(
     assert events() == [("login", "ada")]
 
 
-def test_end_of_a_token_is_no_logout_of_another_user_s_session(
-    engine: str, visit: Visit, user: User
+@pytest.mark.parametrize("owner", ["ada", "bob"])
+def test_end_of_a_token_is_no_logout_of_the_session_that_came_along(
+    engine: str, visit: Visit, user: User, owner: str
 ) -> None:
     bob = User.objects.create_user("bob")
-    visit(lambda request: login(request, bob))
+    visit(lambda request: login(request, user if owner == "ada" else bob))
     visit(end_token)
-    assert visit(who).content == b"bob"
-    assert events() == [("login", "bob")]
+    assert visit(who).content == owner.encode()
+    assert events() == [("login", owner)]
+    visit(log_out)
+    assert events() == [("login", owner), ("logout", owner)]
 
 
 def test_token_of_an_api_is_not_noted_in_another_engine_s_session(

@@ -33,14 +33,32 @@ class RevocationQuerySet(models.QuerySet[Any]):
 
 
 class SessionQuerySet(ExpiringQuerySet):
-    """Sessions; also found by ``session_key=``, as code written for Django's model asks."""
+    """Sessions; found by `session_key` and `expire_date` too, as code for Django's model asks.
 
-    def filter(self, *args: Any, session_key: str | None = None, **kwargs: Any) -> Self:
-        """As Django's; a `session_key` that opens no session finds none (one query to see that)."""
-        if session_key is not None:
-            model: Any = self.model
-            kwargs["pk"] = model.get_session_store_class().pk_of_key(session_key)
-        return super().filter(*args, **kwargs)
+    A `session_key` that opens no session finds none (one query to see that).
+    """
+
+    def filter(self, *args: Any, **kwargs: Any) -> Self:
+        """As Django's."""
+        return super().filter(*args, **self._ours(kwargs))
+
+    def exclude(self, *args: Any, **kwargs: Any) -> Self:
+        """As Django's."""
+        return super().exclude(*args, **self._ours(kwargs))
+
+    def _ours(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the conditions by the names of our columns."""
+        found: dict[str, Any] = {}
+        for name, value in kwargs.items():
+            field, *lookup = name.split("__")
+            if name == "session_key":
+                model: Any = self.model
+                found["pk"] = model.get_session_store_class().pk_of_key(value) if value else None
+            elif field == "expire_date":
+                found["__".join(["expires_at", *lookup])] = value
+            else:
+                found[name] = value
+        return found
 
     def revoke(self, by: Any = None, reason: str = "revoked") -> int:
         """End the sessions for everyone who holds their cookies; return how many there were.

@@ -228,6 +228,24 @@ def test_manager_saves_nothing_under_a_key_that_opens_nothing(store: Any) -> Non
     assert opened(store, key) == {"basket": "book"}
 
 
+@pytest.mark.parametrize("key", [None, "", "no key at all"])
+def test_key_of_no_session_finds_no_row(store: Any, key: str | None) -> None:
+    """As that of a visitor without a session does, when `.delete()` follows."""
+    saved(store, x=1)
+    assert Session.objects.filter(session_key=key).count() == 0
+    assert Session.objects.exclude(session_key=key).count() == 1
+
+
+def test_rows_are_found_by_the_names_of_django_s_columns(store: Any) -> None:
+    first, second = saved(store, x=1), saved(store, x=2)
+    others = Session.objects.exclude(session_key=first.session_key)
+    assert [row.sid for row in others] == [second.sid]
+    assert Session.objects.get(session_key=first.session_key).sid == first.sid
+    now = timezone.now()
+    assert Session.objects.filter(expire_date__gte=now).count() == 2
+    assert Session.objects.exclude(expire_date__gte=now).count() == 0
+
+
 def test_store_of_a_sid_opens_the_session_for_server_code(visitor: Visitor, store: Any) -> None:
     sid = visitor.sid()
     session = store.of(sid)

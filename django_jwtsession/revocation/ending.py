@@ -80,9 +80,12 @@ def revoke_user_sessions(
     of a request a new epoch begins, so that copies of its cookie end as well; `by` and `reason` as
     in revoke_session().
 
-    Returns the number of rows that were ended. Sessions that begin after the call are not touched.
+    Returns the number of rows that were ended: 0 for an anonymous or unsaved user, whose sessions
+    would be all visitors'. Sessions that begin after the call are not touched.
     """
     pk = getattr(user, "pk", user)
+    if pk is None:
+        return 0
     name = user._meta.pk.value_to_string(user) if hasattr(user, "_meta") else str(pk)
     keep_sid = getattr(keep, "sid", keep) or ""
     rows = session_model().objects.filter(user_id=pk)

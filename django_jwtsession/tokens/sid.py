@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from uuid import UUID, uuid4
 
+from ..exceptions import BadToken, Reason
 from . import base64url
 
 
@@ -23,7 +24,10 @@ def new_sid() -> str:
 @lru_cache(1024)  # a request needs it for each of its statements
 def uuid_from_sid(sid: str) -> UUID:
     """Return `sid` as tables hold it. Raises BadToken for what is no sid."""
-    return UUID(bytes=base64url.decode(sid.encode("ascii")))
+    try:
+        return UUID(bytes=base64url.decode(sid.encode("ascii")))
+    except ValueError:  # of another length, no ASCII
+        raise BadToken(Reason.MALFORMED) from None
 
 
 def sid_from_uuid(uuid: UUID) -> str:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from django_jwtsession.backends import hybrid
+from django_jwtsession.exceptions import BadToken
 from django_jwtsession.models import Revocation, Session, SessionEvent
 from django_jwtsession.models.times import to_datetime
 from django_jwtsession.revocation import ending as revocation
@@ -107,6 +109,23 @@ def test_everywhere_else_keeps_exactly_this_session(engine: str, user: Any, visi
     revocation.revoke_user_sessions(user, keep=clients[1].session)
     assert [visit(who, by=client).content for client in clients] == [b"", b"ada", b""]
     assert visit(who, by=theirs).content == b"eve"
+
+
+@pytest.mark.parametrize("nobody", [AnonymousUser(), User(), None], ids=["anonymous", "new", "no"])
+def test_nobody_has_no_sessions_to_end(
+    engine: str, user: Any, visit: Visit, client: Client, nobody: Any
+) -> None:
+    """A view that ends all of `request.user`'s, visited without a login."""
+    visit(write(cart=1))
+    assert revocation.revoke_user_sessions(nobody) == 0
+    assert visit(lambda request: request.session["cart"]).content == b"1"
+    assert Revocation.objects.count() == 0
+
+
+@pytest.mark.parametrize("name", ["", "no-sid", "A" * 21, "A" * 23, "é" * 22])
+def test_what_is_no_sid_is_named_malformed(engine: str, user: Any, name: str) -> None:
+    with pytest.raises(BadToken):
+        revocation.revoke_session(name)
 
 
 def test_login_after_the_end_of_all_sessions_is_a_session(

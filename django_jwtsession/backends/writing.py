@@ -32,6 +32,9 @@ _END_WAVERS, _PART_OF_AGE = 60.0, 1 / 100
 class RowWriting(RowCreating):
     """The part of the engines with rows that writes; how one is read is in db.py."""
 
+    # Whether this request has saved: its transaction may have been rolled back since.
+    _has_written = False
+
     # --- saving -----------------------------------------------------------------------------------
 
     def _saving(self, must_create: bool) -> Flow[None]:
@@ -79,6 +82,8 @@ class RowWriting(RowCreating):
             if self._compare_and_swap(read, found, data):
                 return self._wrote()
             read = self._reread()
+            if self._is_undone(read):
+                found = session_data.changes(self._data_in(read.content), data, self.config)
         later = rows.locked(self.model, partial(self._write_locked, found, data))
         return self._wrote() if later is None else self._write_into_later_epoch(later, found)
 
@@ -90,6 +95,13 @@ class RowWriting(RowCreating):
         if not self._compare_and_swap(read, found, data):
             raise UpdateError
         return None
+
+    def _is_undone(self, read: Read) -> bool:
+        """Tell whether what this request has saved was rolled back: all of it is to be saved."""
+        known = self.known
+        if not self._has_written or not isinstance(known, Read):
+            return False
+        return read.row.epoch == known.row.epoch and read.row.version < known.row.version
 
     def _changes(self, data: dict[str, Any], read: Read) -> Changes:
         """Return what this request changed and may write on top of the row."""
@@ -128,13 +140,14 @@ class RowWriting(RowCreating):
             return False
         self.look_for_change = 0 < row.last_seen_at < after.get("last_seen_at", 0.0)
         self.known = Read(row._replace(**after), content, now)
+        self._has_written = True
         if self._is_token_due(now):
             self._issue(now)
         return True
 
     def _expected_version(self, row: rows.Row) -> dict[str, int]:
         """Return the version at which even an UPDATE that changes no data must find the row."""
-        return {}
+        return {"version": row.version} if self._has_written else {}
 
     def _write_into_later_epoch(self, read: Read, found: Changes) -> None:
         """Merge what a request of the same user changed that began before the epoch; no cookie.

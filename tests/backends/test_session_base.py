@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import pickle
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.sessions.backends.base import SessionBase
+from django.db import transaction
 
 from ..conftest import DAY, NOW, WEEK
 
@@ -118,6 +120,20 @@ def test_expiry_of_the_session_survives_being_read_and_saved(store: Any, clock: 
     again.save()
     clock.shift(500)
     assert reopened(again)["x"] == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"y": 3}])
+def test_what_was_saved_and_rolled_back_is_saved_again(store: Any, more: dict[str, int]) -> None:
+    """As by Django's engines, which store all of it each time."""
+    session = reopened(saved(store, x=1, gone=1))
+    with suppress(ZeroDivisionError), transaction.atomic():
+        session["x"] = 2
+        del session["gone"]
+        session.save()
+        assert 1 / 0
+    session.update(more)
+    session.save()
+    assert dict(reopened(session).items()) == {"x": 2, **more}
 
 
 def test_refresh_extends_to_the_full_idle_age(store: Any, clock: Any) -> None:

@@ -177,7 +177,7 @@ def test_history_and_signal_say_why_and_by_whom_all_sessions_ended(
 
 @pytest.mark.parametrize("has_row", [True, False])
 def test_session_that_is_ended_stands_in_the_history_with_its_device(
-    user: Any, db_engine: None, has_row: bool
+    user: Any, db_engine: None, clock: Any, has_row: bool
 ) -> None:
     """Of a session without a row, with the device of its login."""
     row = SessionFactory(user=user)
@@ -187,6 +187,7 @@ def test_session_that_is_ended_stands_in_the_history_with_its_device(
     if not has_row:
         login = {"kind": "login", "user": user}
         SessionEvent.objects.create(sid=row.sid, **login, **device)
+        clock.shift(1)
         SessionEvent.objects.create(sid=row.sid, kind="changed", user=user, browser="Safari 18")
         SessionEvent.objects.create(sid="A" * 22, **login, browser="Chrome 140")
         Session.objects.all().delete()

@@ -170,7 +170,8 @@ def test_history_and_signal_say_why_and_by_whom_all_sessions_ended(
     assert {(e.sid, e.actor_id, e.detail["reason"], e.ip_address, e.browser) for e in events} == {
         (row.sid, user.pk, "a breach", row.ip_address, row.browser) for row in rows
     }
-    assert {(call["by"], call["reason"]) for call in received} == {(user.pk, "a breach")}
+    told = {(call["sender"], call["by"], call["user_id"], call["reason"]) for call in received}
+    assert told == {(Session, user.pk, user.pk, "a breach")}
     everyone = Revocation.objects.get(kind="e")
     assert (everyone.name, everyone.reason) == ("", "a breach")
 

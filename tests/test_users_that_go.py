@@ -258,8 +258,10 @@ def test_end_waits_for_the_transaction_of_the_database_that_has_the_user(
     ada.is_active = False
     said = {"created": False, "raw": False, "update_fields": None, "using": "users"}
     post_save.send(User, instance=ada, **said)
+    ada.set_password(NEW)
+    post_save.send(User, instance=ada, **said)
     post_delete.send(User, instance=ada, using="users")
-    assert databases == ["users"] * 3
+    assert databases == ["users"] * 4
 
 
 @ENDS

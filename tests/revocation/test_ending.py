@@ -128,6 +128,20 @@ def test_what_is_no_sid_is_named_malformed(engine: str, user: Any, name: str) ->
         revocation.revoke_session(name)
 
 
+def test_copy_of_the_cookie_that_is_kept_ends_with_the_others(
+    engine: str, user: Any, visit: Visit
+) -> None:
+    client, thief = logged_in(user), Client()
+    thief.cookies["sessionid"] = cookie(client)
+
+    def end_others(request: Any) -> None:
+        revocation.revoke_user_sessions(request.user, keep=request.session)
+
+    visit(end_others, by=client)
+    assert visit(who, by=thief).content == b""
+    assert visit(who, by=client).content == b"ada"
+
+
 def test_login_after_the_end_of_all_sessions_is_a_session(
     engine: str, user: Any, visit: Visit, clock: Any
 ) -> None:
@@ -228,16 +242,17 @@ def test_many_sessions_end_in_batches(
 
 
 @pytest.mark.parametrize("how", ["revoked", "reused"])
-def test_session_that_the_cookie_engine_has_had_stays_ended_as_long_as_its_tokens(
-    db_engine: None, how: str
+@pytest.mark.parametrize("had_cookie", [True, False])
+def test_session_stays_ended_as_long_as_its_tokens_are_good_without_its_row(
+    db_engine: None, how: str, had_cookie: bool
 ) -> None:
-    until = to_datetime(NOW + 2 * WEEK)
-    row = SessionFactory(cookie_until=until)
+    """A copy for REVALIDATE_AFTER and STALE_IF_ERROR; what the engine `cookie` gave out, longer."""
+    row = SessionFactory(cookie_until=to_datetime(NOW + 2 * WEEK) if had_cookie else None)
     if how == "revoked":
         revocation.revoke_session(row.sid)
     else:
         revocation.report_reuse(hybrid.SessionStore, Session, row.pk, {})
-    assert Revocation.objects.get().expires_at == NOW + 2 * WEEK
+    assert Revocation.objects.get().expires_at == NOW + (2 * WEEK if had_cookie else 180)
 
 
 def test_copy_that_is_found_is_told_of_with_everything_that_is_known(

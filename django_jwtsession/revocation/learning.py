@@ -225,11 +225,9 @@ class Learning:
 
     def _write_lost(self, lost: list[Line]) -> None:
         """Write lines again that were read and are gone: a standby took over without them."""
-        replaced = self.memory.superseded
+        soon = time.time() + _COUNTED_FROM / 5
         lost = [
-            line
-            for line in lost
-            if line.expires_at > time.time() + _COUNTED_FROM / 5 and line.pk not in replaced
+            line for line in lost if line.expires_at > soon and not self.memory.is_superseded(line)
         ]
         if lost:
             logger.warning("The database has lost %d ends of sessions: written again.", len(lost))

@@ -182,6 +182,12 @@ class Memory:
         else:
             self.users[line.name] = ends
 
+    def is_superseded(self, line: Line) -> bool:
+        """Tell whether a later end of the same user, or of everyone, has taken a line's place."""
+        ends = self.everyone if line.kind == EVERYONE else self.users.get(line.name, {})
+        known = ends.get(line.keep_sid)
+        return line.before is not None and known is not None and known.pk != line.pk
+
     # --- counting and forgetting -----------------------------------------------------------------
 
     def sessions_after(self, moment: int) -> int:

@@ -316,11 +316,65 @@ def test_what_the_database_has_lost_is_written_again(
     Revocation.objects.filter(pk=lost.pk).delete()  # a standby that had not seen it took over
     clock.shift(61)
     feed.refresh()
-    assert Revocation.objects.get(name="lost").epoch == 17
+    again = Revocation.objects.get(name="lost")
+    assert again.epoch == 17
+    assert again.pk > lost.pk
+    assert again.created_at != lost.created_at  # by the database's own clock
     other = Feed()
     other.refresh()
     assert other.end_of("lost") == 17
     assert "lost 1 ends" in caplog.text
+
+
+@pytest.mark.parametrize(("kind", "name"), [("u", "7"), ("e", "")])
+@pytest.mark.parametrize("can_write", [True, False])
+def test_line_whose_place_another_has_taken_is_deleted_and_not_missed(
+    feed: Feed,
+    clock: Any,
+    line: Line,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    can_write: bool,
+    kind: str,
+    name: str,
+) -> None:
+    """Of two processes that end a user's sessions at once neither sees the other's line."""
+
+    def fail(pks: set[int]) -> None:
+        raise OperationalError("read-only")
+
+    if not can_write:
+        monkeypatch.setattr(reader, "delete", fail)
+    for before in (100.0, 200.0):
+        line(name, kind=kind, before=before)
+    line("one")
+    clock.shift(1)
+    feed.refresh()
+    for _ in range(2):
+        clock.shift(61)
+        feed.refresh()
+    if can_write:
+        assert set(Revocation.objects.values_list("before", flat=True)) == {200.0, None}
+        assert not caplog.messages
+    else:
+        assert Revocation.objects.count() == 3
+        mended = "The feed could not be mended; in a minute it is tried again."
+        assert caplog.messages[0] == mended
+
+
+def test_line_that_expires_soon_is_missed_by_nobody(
+    feed: Feed, clock: Any, line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server whose clock is ahead may have cleared it, or not."""
+    line("cleared", lives=100)
+    line("there", lives=100)
+    clock.shift(1)
+    feed.refresh()
+    Revocation.objects.filter(name="cleared").delete()
+    clock.shift(61)
+    feed.refresh()
+    assert not caplog.messages
+    assert Revocation.objects.count() == 1
 
 
 def row(user: Any, **more: Any) -> Session:

@@ -54,18 +54,23 @@ def test_end_in_a_savepoint_that_is_rolled_back_ends_nothing() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("polling")
-def test_poll_in_the_same_transaction_tells_the_process_nothing(clock: Any) -> None:
+@pytest.mark.parametrize("seconds", [1, 61])
+def test_poll_in_the_same_transaction_tells_the_process_nothing(
+    clock: Any, seconds: int, caplog: pytest.LogCaptureFixture
+) -> None:
     """It sees lines that nobody else sees, and that may be undone."""
+    end("before")
     get_feed().refresh()
     with transaction.atomic():
         end("one")
-        clock.shift(1)
+        clock.shift(seconds)
         get_feed().refresh()
         assert not get_feed().is_ended("one")
         transaction.set_rollback(True)
     clock.shift(1)
     get_feed().refresh()
     assert not get_feed().is_ended("one")
+    assert not caplog.messages
 
 
 def test_in_a_testcase_an_end_is_known_at_once() -> None:

@@ -11,7 +11,7 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from django_jwtsession.models import Revocation
-from django_jwtsession.revocation import learning, reader
+from django_jwtsession.revocation import entries, learning, reader, relay
 from django_jwtsession.revocation.feed import Feed
 
 from .conftest import Line
@@ -89,6 +89,42 @@ def test_two_intervals_are_enough_also_for_who_looks_while_another_asks(
     clock.shift(looking._next_ask - time.time())
     looking.refresh()
     assert looking.is_ended("one")
+
+
+def test_what_one_process_has_read_the_other_takes_from_the_cache(
+    clock: Any, line: Line, django_assert_num_queries: Any
+) -> None:
+    first, second = feeds = processes(2)
+    poll(feeds, clock, 3)
+    for number in range(2):
+        line(f"{number}", epoch=5)
+        clock.shift(1)
+        first.refresh()
+        clock.shift(0.4)
+        with django_assert_num_queries(0):
+            second.refresh()
+        assert [feed.end_of(f"{number}") for feed in feeds] == [5, 5]
+
+
+def test_lines_that_wait_for_the_cache_are_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "_MOST_WAITING", 2)
+    one = relay.Relay("")
+    for pk in range(4):
+        one.keep([entries.Line(pk, "s", f"{pk}", None, None, "", "", 0.0, 0.0)])
+    assert list(one._waiting) == [2, 3]
+
+
+def test_cache_that_cannot_keep_a_copy_costs_nothing_but_the_copy(
+    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*args: Any, **kwargs: Any) -> Any:
+        raise ConnectionError("no cache")
+
+    monkeypatch.setattr(learning, "_NEWEST", 1)
+    monkeypatch.setattr(type(caches["default"]), "add", fails)
+    one = relay.Relay("")
+    assert not one.is_turn_of_copy()
+    assert caplog.messages == ["JWTSESSION REVOCATION_CACHE cannot be used."]
 
 
 def test_what_a_process_read_by_itself_reaches_the_others(clock: Any, line: Line) -> None:

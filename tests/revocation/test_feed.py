@@ -155,7 +155,7 @@ def test_poll_looks_at_none_of_the_many_that_were_read_before(
 
     monkeypatch.setattr(marks.RecentLines, "keys_above", counted)
     feed.refresh()
-    assert max(found) == marks.MARGIN
+    assert 0 < max(found) <= marks.MARGIN  # fewer of a Galera's, whose keys have gaps
 
 
 @pytest.mark.parametrize("distance", [1, 3, 1000])

@@ -104,16 +104,16 @@ test-services: $(VENV)/.installed-services
 		-o cache_dir=.pytest_cache/$${DATABASE_URL%%:*} \
 		tests/services $(WITH_DATABASE) $(ARGS) || [ $$? = 5 ]'
 
-# Three Galera nodes, PostgreSQL with a standby, PgBouncer, HAProxy: on loopback, for as long as it runs.
-ON_GALERA := tests/services/test_parallel_writes.py tests/services/test_session_limit.py \
-	tests/services/test_rotation_threads.py tests/services/test_late_answers.py
+# Three Galera nodes, PostgreSQL with a standby, PgBouncer, HAProxy: on loopback, for as long as it
+# runs. Then what depends on the database, on the three nodes.
+ON_GALERA ?= tests/services $(WITH_DATABASE)
 
 test-cluster: $(VENV)/.installed-services
 	@.ci/cluster
 	failed=0; \
 		CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/cluster $(ARGS) || [ $$? = 5 ] || failed=1; \
-		$(BIN)/python -m tests.cluster.through_haproxy $(BIN)/python -m pytest $(ON_GALERA) $(ARGS) \
-			|| [ $$? = 5 ] || failed=1; exit $$failed
+		$(BIN)/python -m tests.cluster.through_haproxy $(BIN)/python -m pytest -n 2 --dist loadfile \
+			--no-loadscope-reorder -o cache_dir=.pytest_cache/galera $(ON_GALERA) $(ARGS) || [ $$? = 5 ] || failed=1; exit $$failed
 
 test-matrix: $(VENV)/.installed-matrix
 	$(BIN)/tox run $(ARGS)

@@ -49,6 +49,7 @@ class Node:
             "--bind-address=127.0.0.1",
             f"--port={self.port}",
             "--max-connections=300",
+            "--character-set-server=utf8mb4",
             "--innodb-buffer-pool-size=64M",
             "--innodb-flush-log-at-trx-commit=0",
             "--innodb-autoinc-lock-mode=2",

@@ -83,7 +83,7 @@ def on_mariadb(disk: Disk) -> Iterator[Database]:
     run("mysql", "mariadb-install-db", *more, *as_root, cwd=disk.path)
     with folder("mariadb", "mysql") as path:
         more += [f"--socket={path / 'socket'}", f"--pid-file={path / 'pid'}", f"--port={port}"]
-        more += [f"--tmpdir={path}", "--bind-address=127.0.0.1"]
+        more += [f"--tmpdir={path}", "--bind-address=127.0.0.1", "--character-set-server=utf8mb4"]
         program = Program("mysql", path / "log", "mariadbd", *more)
         try:
             program.await_port(port)

@@ -17,15 +17,20 @@ from . import servers
 from .client import Jar
 from .conftest import DATABASE_URL, SEVERAL_NODES
 from .core import number_of
-from .moving import make_sessions, move_and_back, phases
+from .moving import Deployed, make_sessions, move_and_back, phases
 
 TABLES = {DB: "django_session", USERS: "user_sessions_session"}
 OURS = ENGINES["hybrid"]  # tests/moving has them all, in one process
 NUMBER = 20
 # What a move asks of a database it asks of each: on MariaDB the engine that all know is enough.
 OLD = [DB] if DATABASE_URL.startswith("mysql") else [DB, SIGNED, USERS]
-if SEVERAL_NODES:  # where Django's table answers 400 when two of its writes meet
-    OLD = [SIGNED]
+if SEVERAL_NODES:
+    OLD.append(SIGNED)
+
+
+def meets(old: str, deploy: list[Deployed]) -> bool:
+    """Tell whether a server without us may answer 400, because two writes of one row have met."""
+    return SEVERAL_NODES and old == DB and (old, {}) in deploy
 
 
 @pytest.mark.parametrize("old", OLD)
@@ -39,8 +44,10 @@ def test_site_is_moved_and_moved_back_and_nobody_is_signed_out(
     deploys, moved = phases(old, OURS, 0.5), {}
     del deploys["before"]
     for name, load in move_and_back(site_database, tmp_path, deploys, browsers):
-        assert load.bad == {}, name
-        assert load.found["fine"] == NUMBER * 4
+        met = load.bad.get("failed: 400", 0) if meets(old, deploys[name]) else 0
+        assert load.bad == ({"failed: 400": met} if met else {}), name
+        assert load.found["fine"] == NUMBER * 4 - met
+        assert met <= NUMBER
         moved[name] = load.ours
     assert (moved["rolling"], moved["moved"], moved["after"]) == (0, NUMBER, 0)
     assert moved["told"] == NUMBER

@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models import F
 from django.dispatch import Signal
 from django.http import HttpRequest
@@ -302,6 +302,8 @@ def tell(signal: Signal, **kwargs: Any) -> None:
         with transaction.atomic(using=using) if later.in_transaction(using) else nullcontext():
             signal.send_robust(**kwargs)
     except DatabaseError:
+        if connections[using].needs_rollback:  # all of it is undone (Galera): its owner must hear
+            raise
         logger.warning("What receivers of a signal had written was undone.", exc_info=True)
 
 

@@ -338,6 +338,24 @@ def test_receiver_that_breaks_the_transaction_breaks_no_login(visit: Visit, sign
     assert kinds() == [Kind.LOGIN, Kind.LOGIN, Kind.NEW_DEVICE]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_transaction_that_is_undone_under_a_receiver_is_an_error_for_its_owner() -> None:
+    """As Galera may undo it at any statement: nothing of it is left to commit."""
+
+    def meets_another(**kwargs: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ROLLBACK")
+
+    @transaction.atomic
+    def write_and_tell() -> None:
+        UserFactory()
+        history.tell(new_device, sender=None)
+
+    with connected(new_device, meets_another), pytest.raises(DatabaseError):
+        write_and_tell()
+    assert not User.objects.exists()
+
+
 # --- new sessions --------------------------------------------------------------------------------
 
 

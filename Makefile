@@ -153,7 +153,7 @@ $(ECOSYSTEM)/.installed-suites: tests/ecosystem/suites/requirements.txt $(ECOSYS
 	@$(ECOSYSTEM)/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
-# 4,500 tests, four times over. ARGS="-k drf" runs one suite, WRITE=1 writes the table of the docs.
+# 4,600 tests, four times over. ARGS="-k drf" runs one suite, WRITE=1 writes the table of the docs.
 test-suites: $(ECOSYSTEM)/.installed-suites
 	SUITES=1 $(ECOSYSTEM)/bin/python -m pytest -q tests/ecosystem/test_suites.py -n 2 $(ARGS)
 

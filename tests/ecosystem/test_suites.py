@@ -74,6 +74,7 @@ def _run(name: str, engine: str, folder: Path) -> Outcome:
     report = folder / f"{name}-{engine}.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "exchange", "-p", "no:cacheprovider"]
     command += ["-n0", "-o", "addopts=", "-o", "filterwarnings=ignore", "--tb=short"]
+    command += ["-o", "django_find_project=false"]  # it would find ours
     command += ["-o", "python_files=test*.py *tests.py", "-o", "junit_family=xunit1"]
     command += [f"--junit-xml={report}", *suite.tests]
     paths = [ROOT / "tests" / "ecosystem" / "suites", *(root / path for path in suite.paths)]

@@ -35,8 +35,8 @@ class Suite:
 
 
 _ENDED_AT_ONCE = (
-    "a password that is saved beside any request ends the user's sessions at once; Django's engine"
-    " keeps them until they are used"
+    "a password that the test saves beside any request ends the user's sessions at once; Django's"
+    " engine keeps them until they are used"
 )
 
 _BESIDE_THE_BROWSER = (
@@ -54,6 +54,15 @@ def _allauth(project: str, *apps: str, differs: Mapping[str, str] | None = None)
         differs=differs or {},
     )
 
+
+# All of its admin are 2,451, and ten minutes each time.
+_OF_WAGTAIL = (
+    "test_account_management.py",
+    "test_editing_sessions.py",
+    "test_messages.py",
+    "test_password_reset.py",
+    "test_views.py",
+)
 
 SUITES: dict[str, Suite] = {
     "otp": Suite("django-otp", ("src",), "test_project.settings", paths=("src", "test")),
@@ -77,5 +86,21 @@ SUITES: dict[str, Suite] = {
             "session_auth_hash": _ENDED_AT_ONCE,
             "rejects_anonymous_user_when_not_allowed": _ENDED_AT_ONCE,
         },
+    ),
+    "axes": Suite(
+        "django-axes",
+        ("tests",),
+        "tests.settings",
+        differs={"test_checks": "they compare all messages of `check`, and our I001 is among them"},
+    ),
+    "formtools": Suite("django-formtools", ("tests",), "tests.settings"),
+    "import_export": Suite(
+        "django-import-export", ("tests/core",), "settings", paths=("tests", ".")
+    ),
+    "wagtail": Suite(
+        "wagtail",
+        tuple(f"wagtail/admin/tests/{each}" for each in _OF_WAGTAIL),
+        "wagtail.test.settings",
+        name="wagtail: accounts, passwords, messages, editing",
     ),
 }

@@ -27,28 +27,29 @@ class Belonging(Opening):
     _admitted: Admitted | None = None
     _idle_before: float = 0
 
-    # Whether login() has stored a user here, of which its signal is to come.
-    _has_stored_user = False
+    # Whether this request has stored a user here, as login() does, and the signal is to come.
+    has_stored_user = False
+    _login_is_to_come = False
 
     # --- login ------------------------------------------------------------------------------------
 
     def __setitem__(self, key: str, value: Any) -> None:
         super().__setitem__(key, value)
         if key == SESSION_KEY:
-            self._has_stored_user = True
+            self.has_stored_user = self._login_is_to_come = True
 
     async def aset(self, key: str, value: Any) -> None:
         await super().aset(key, value)
         if key == SESSION_KEY:
-            self._has_stored_user = True
+            self.has_stored_user = self._login_is_to_come = True
 
     def has_login(self) -> bool:
         """Tell, once, whether a user has just been stored here, as login() does before its signal.
 
         APIs that give out tokens send the signal as well, with whatever session the request has.
         """
-        stored, self._has_stored_user = self._has_stored_user, False
-        return stored
+        is_to_come, self._login_is_to_come = self._login_is_to_come, False
+        return is_to_come
 
     def admit(self, user: Any, request: HttpRequest) -> None:
         """Ask POLICY, once a request, what holds for the login of a user that is to follow.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -49,15 +50,24 @@ def _ask_rule(request: HttpRequest) -> None:
 
 def on_login(sender: Any, request: HttpRequest, **kwargs: Any) -> None:
     session: Any = getattr(request, "session", None)
-    if getattr(session, "has_rows", False):
+    # APIs that give out tokens send the signal as well: who has a copy of a cookie, and an account
+    # to get a token for, is offered nothing.
+    if getattr(session, "has_rows", False) and session.has_stored_user:
         session.finish = views.offer
 
 
 def on_logout(sender: Any, request: HttpRequest, **kwargs: Any) -> None:
     session: Any = getattr(request, "session", None)
     if isinstance(session, TokenSession):
-        Binding.drop(session.sid)
-        session.finish = proofs.take_away  # type: ignore[attr-defined]
+        session.finish = partial(_end_binding, session.sid)  # type: ignore[attr-defined]
+
+
+def _end_binding(sid: str | None, request: HttpRequest, response: Any) -> None:
+    """End the binding of a session with it; where only an API's token has ended, it goes on."""
+    session: Any = request.session
+    if sid is None or session.sid != sid:
+        Binding.drop(sid)
+        proofs.take_away(request, response)
 
 
 def check_dbsc(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:

@@ -11,9 +11,11 @@ from unittest import mock
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db import OperationalError, connection
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
+from django.urls import path as page_at
 from jwt.algorithms import RSAAlgorithm
 
 from django_jwtsession.contrib.dbsc import views
@@ -21,6 +23,7 @@ from django_jwtsession.contrib.dbsc.models import Binding
 from django_jwtsession.models import Session
 from django_jwtsession.tokens import base64url
 
+from ... import urls
 from .browser import PROOF, Browser, Key, compact
 
 pytestmark = pytest.mark.django_db
@@ -322,3 +325,40 @@ def test_a_refresh_extends_nothing(browser: Browser, user: User, clock: Any) -> 
     clock.shift(4 * 86400)
     browser.refresh()
     assert Session.objects.get().expires_at == before
+
+
+# --- an API that gives out tokens sends the signals of Django's login and logout ------------------
+
+
+def give_token(request: HttpRequest) -> HttpResponse:
+    thief = User.objects.get(username="eve")
+    user_logged_in.send(sender=User, request=request, user=thief)
+    return HttpResponse("token")
+
+
+def end_token(request: HttpRequest) -> HttpResponse:
+    user_logged_out.send(sender=User, request=request, user=User.objects.get(username="eve"))
+    return HttpResponse("ended")
+
+
+urlpatterns = [
+    page_at("token/", give_token),
+    page_at("ended/", end_token),
+    *urls.urlpatterns,
+]
+
+
+@pytest.mark.urls(__name__)
+@pytest.mark.parametrize("page", ["token/", "ended/"])
+def test_token_of_an_api_neither_ends_a_binding_nor_offers_one(
+    row_engine: str, browser: Browser, user: User, page: str
+) -> None:
+    User.objects.create_user("eve")
+    browser.bind(user)
+    thief = Client()
+    thief.cookies["sessionid"] = browser.client.cookies["sessionid"].value
+    response = thief.get(f"/{page}", secure=True)
+    assert "Secure-Session-Registration" not in response.headers
+    assert PROOF not in response.cookies
+    assert Binding.objects.count() == 1
+    assert browser.refresh().status_code == 200

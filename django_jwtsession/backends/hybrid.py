@@ -100,6 +100,13 @@ class SessionStore(WithCopy):
         rows.update_where(self.model, self._pk, changed, **where)
         return True
 
+    def _go_on_from(self, read: Read) -> None:
+        """Go on from a row as it is now; what was due may be what another request has done."""
+        before = self.known
+        super()._go_on_from(read)
+        if isinstance(before, Read) and _generations(before.row) != _generations(read.row):
+            self.rotation = None
+
     def _freshening(self, now: float) -> Flow[bool]:
         if self.sets_no_cookie:
             return False
@@ -185,3 +192,7 @@ class SessionStore(WithCopy):
 
     def _smaller(self, claims: Claims) -> Claims | None:
         return claims._replace(d=None, big=1)
+
+
+def _generations(row: rows.Row) -> tuple[int, int, float | None]:
+    return row.epoch, row.generation, row.next_issued_at

@@ -79,6 +79,27 @@ def test_two_minutes_write_does_not_put_an_old_generation_back(
     assert reused == []
 
 
+def test_page_that_asks_the_row_again_begins_no_second_rotation(
+    browser: Browser, clock: Any, reused: list[Any]
+) -> None:
+    clock.shift(HOUR + 10)
+    tab = another(browser)
+    late = another(browser)
+
+    def meanwhile() -> None:
+        browser.get()
+        clock.shift(WINDOW + 1)
+        browser.get()
+        assert row().generation == 1
+        clock.shift(WINDOW + 1)
+
+    tab.get(then=meanwhile, act=SessionStore.revalidate)
+    assert row().next_issued_at is None
+    browser.get()
+    late.get()
+    assert reused == []
+
+
 def test_rotation_counts_from_when_its_answer_left(browser: Browser, clock: Any) -> None:
     clock.shift(HOUR)
     browser.get(then=lambda: clock.shift(100))

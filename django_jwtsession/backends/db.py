@@ -156,8 +156,12 @@ class SessionStore(RowKeys):
                 self._insert(data, cookie_until=until)
             elif not self._overwrite(data, read, cookie_until=until):
                 return self._from_row(came)
-        except CreateError:  # a parallel request was faster
-            return self._from_row(came)
+        except CreateError:
+            # A parallel request was faster; or a row is in the way that no key opens any more.
+            is_there = self._read(came.sid) is not None
+            if is_there or rows.delete(self.model, self._pk, epoch__lte=came.ep):
+                return self._from_row(came)
+            return self._be_over(Ended.REFUSED)
         self.cookie_due = True
         return data
 

@@ -194,9 +194,10 @@ class Opening(Bound, SessionAPI):
         self.cookie_due = self.began_epoch = False
         return Data()
 
-    def _be_over(self, ended: Ended) -> None:
-        """Be what is left of a session that was open."""
+    def _be_over(self, ended: Ended) -> dict[str, Any]:
+        """Be what is left of a session that was open; return its data."""
         self._session_cache = self._be_nobody(ended)
+        return self._session_cache
 
     def _have_passed(self, epoch: int) -> None:
         """Be of an epoch before the session's: what was under way as that began goes on."""

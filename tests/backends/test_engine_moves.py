@@ -304,6 +304,55 @@ def test_user_stays_logged_in_from_one_engine_to_the_other(
     assert browser.who() == "ada"
 
 
+@pytest.mark.parametrize("engine", ["db", "hybrid"])
+@pytest.mark.parametrize("proves", [False, True])
+def test_row_whose_key_is_gone_gives_way_to_the_cookie_that_holds_it_all(
+    site: Any, user: User, clock: Any, settings: Any, engine: str, proves: bool
+) -> None:
+    """Back from the engine cookie, after a secret that was dropped in the meantime."""
+    old, new = (f"a {name} secret of thirty-two characters at least" for name in ("old", "new"))
+    settings.JWTSESSION = {"KEYS": [old]}
+    site(engine)
+    browser = Visitor()
+    browser.put(basket="book")
+    browser.login(user)
+    before = browser.copy()
+    site("cookie")
+    settings.JWTSESSION = {"KEYS": [new, old]}
+    browser.put(basket="books")
+    if proves:
+        browser.login(user)
+    settings.JWTSESSION = {"KEYS": [new]}
+    site(engine)
+    clock.shift(6)
+    for _ in range(2):
+        assert browser.who() == "ada"
+        assert browser.data() == {"basket": "books"}
+        assert before.who() == ""
+    assert not SessionEvent.objects.filter(kind="token_reuse").exists()
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"])
+def test_row_whose_key_is_gone_gives_way_to_no_cookie_of_an_epoch_before(
+    site: Any, user: User, settings: Any, engine: str
+) -> None:
+    first, second = (f"the {name} secret of thirty-two characters" for name in ("first", "second"))
+    settings.JWTSESSION = {"KEYS": [first]}
+    site("cookie")
+    browser = Visitor()
+    browser.login(user)
+    copy = browser.copy()
+    settings.JWTSESSION = {"KEYS": [second, first]}
+    site(engine)
+    assert browser.who() == "ada"
+    settings.JWTSESSION = {"KEYS": [first]}
+    another_process()
+    epoch = Session.objects.get().epoch
+    Session.objects.update(epoch=epoch + 1)
+    assert copy.who() == ""
+    assert Session.objects.get().epoch == epoch + 1
+
+
 @pytest.mark.parametrize("old", ENGINES)
 @pytest.mark.parametrize("new", ENGINES)
 def test_logout_on_one_engine_is_a_logout_on_the_other(

@@ -69,6 +69,9 @@ def old_apps(old_tables: list[str], db: None) -> Iterator[None]:
     cache.clear()
     with override_settings(INSTALLED_APPS=[*django_settings.INSTALLED_APPS, *old_tables]):
         yield
+        # A test with transactions of its own is cleared up after when they are installed no more.
+        for label in ("sessions", *_HERE):
+            apps.get_model(label, "Session").objects.all().delete()
 
 
 class Old(NamedTuple):

@@ -190,6 +190,7 @@ class World:
             alive = row is not None and row.expires_at.timestamp() > now
             flight.seen, flight.read_at = dict(flight.request.session.items()), self.now
         logged_in = SESSION_KEY in flight.seen
+        passed = passed or self.is_passed(flight.cookie)  # by a proof that came in between
         if passed and alive:
             self._check_passed(flight, logged_in)
             return
@@ -198,7 +199,7 @@ class World:
         if logged_in:
             assert alive, "an ended session opens"
             self._check_seen(flight)
-        elif alive and not self.is_passed(flight.cookie):  # by a proof that came in between
+        elif alive:
             assert suspect, "refused for no reason"
             assert self.thief_came, "the honest browser is logged out"
             self._check_found(flight)

@@ -183,7 +183,7 @@ class SessionStore(RowKeys):
         if came is None or read is None:
             return
         if isinstance(came, Claims) or opens(came, read.content):
-            self._end_row(came.sid, **({"epoch": came.ep} if isinstance(came, Claims) else {}))
+            self._end_row(came.sid, came.ep if isinstance(came, Claims) else None)
 
     def _ends_own(self) -> bool:
         if self._logging_out and self._earlier is not None:
@@ -201,13 +201,18 @@ class SessionStore(RowKeys):
             return False
         # Of a login that followed under the same sid, a visitor's logout ends nothing.
         is_for_good = self._logging_out and who.user is not None
-        if self._end_row(who.sid, **({} if is_for_good else {"epoch": who.epoch})):
+        if self._end_row(who.sid, None if is_for_good else who.epoch):
             return True
         # It had ended, or goes on in a later epoch.
         return not rows.exists(self.model, self._pk_of(who.sid))
 
-    def _end_row(self, sid: str, **where: int) -> bool:
-        """Delete the row, if it is still in that epoch, at that version, and tell everybody."""
+    def _end_row(self, sid: str, epoch: int | None = None, version: int | None = None) -> bool:
+        """Delete the row, if it is still in that epoch, at that version, and tell everybody.
+
+        None: whichever.
+        """
+        asked = {"epoch": epoch, "version": version}
+        where = {name: value for name, value in asked.items() if value is not None}
         pk, known = self._pk_of(sid), self.known
         row = known.row if isinstance(known, Read) else rows.fetch(self.model, pk)
         if row is None or not rows.delete(self.model, pk, **where):

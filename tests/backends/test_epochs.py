@@ -376,9 +376,7 @@ def test_request_that_began_before_a_proof_goes_on_without_a_cookie(
 
     def view(request: Any) -> None:
         assert request.session["basket"] == "book"
-        inner = late.copy()
-        inner.login(user)
-        victim.cookie = inner.cookie
+        prove(victim, user)
         clock.shift(2)
         request.session["written"] = "text"
 
@@ -402,9 +400,7 @@ def test_get_that_began_before_a_proof_and_writes_after_it_signs_nobody_out(
 
     def view(request: Any) -> None:
         assert request.session["basket"] == "book"
-        inner = late.copy()
-        inner.login(user)
-        victim.cookie = inner.cookie
+        prove(victim, user)
         clock.shift(2)
         request.session["written"] = "text"
         if asks:
@@ -430,9 +426,7 @@ def test_who_learns_from_the_row_that_the_epoch_had_passed_is_nobody(
     def view(request: Any) -> None:
         assert request.session["basket"] == "book"
         clock.shift(-after)  # so that the epoch has begun before this request
-        inner = late.copy()
-        inner.login(user)
-        victim.cookie = inner.cookie
+        prove(victim, user)
         clock.shift(after)
         request.session.revalidate()
         assert "basket" not in request.session
@@ -451,9 +445,7 @@ def test_request_that_began_before_a_password_change_brings_no_old_hash_back(
 
     def view(request: Any) -> None:
         old = request.session["_auth_user_hash"]
-        inner = late.copy()
-        change_password(inner, user)
-        victim.cookie = inner.cookie
+        change_password(victim, user)
         clock.shift(2)
         request.session["_auth_user_hash"] = old
         request.session["written"] = "text"
@@ -474,9 +466,7 @@ def test_request_that_finds_its_user_gone_with_the_epoch_sets_no_cookie(
 
     def view(request: Any) -> None:
         assert request.session["basket"] == "book"
-        inner = late.copy()
-        change_password(inner, user)
-        victim.cookie = inner.cookie
+        change_password(victim, user)
         clock.shift(2)
         if leave is None:
             assert request.user.is_anonymous
@@ -499,9 +489,7 @@ def test_password_that_is_changed_twice_at_once_signs_nobody_out(
 
     def view(request: Any) -> None:
         assert request.user == user
-        first = second.copy()
-        change_password(first, user)
-        victim.cookie = first.cookie
+        change_password(victim, user)
         clock.shift(0.3)
         request.user.set_password("a third horse")
         request.user.save()
@@ -523,9 +511,7 @@ def test_extension_of_a_request_that_began_before_a_proof_is_dropped(
 
     def view(request: Any) -> None:
         assert request.session["basket"] == "book"
-        inner = late.copy()
-        inner.login(user)
-        victim.cookie = inner.cookie
+        prove(victim, user)
         clock.shift(2)
 
     late.do(view, method="get")

@@ -16,8 +16,9 @@ from .processes import Program, folder, found, free_ports, run
 _PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
 # A node that is gone is given up after two seconds, not after the five of the default.
 _TIMES = "evs.keepalive_period=PT0.3S;evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S"
-# How long a read waits for what others have acknowledged (its default is 30 s).
-_READS = "repl.causal_read_timeout=PT3S"
+# How long a read waits for what others have acknowledged (its default is 30 s): longer than the
+# others need to agree that one is gone.
+_READS = "repl.causal_read_timeout=PT6S"
 
 
 class Node:
@@ -88,6 +89,10 @@ class Node:
             cursor = connection.cursor()
             cursor.execute(statement)
             return cursor.fetchone() if cursor.description else None
+
+    def losses(self) -> int:
+        """Return how often it has lost the majority, and with it the right to answer."""
+        return self.data.with_suffix(".log").read_text(errors="replace").count("Received NON-PRIM")
 
     def is_synced(self) -> bool:
         """Tell whether it is a living part of the cluster."""

@@ -112,7 +112,7 @@ class WithCopy(db.SessionStore):
         self._get_session()
         if isinstance(self.known, Copy):
             self._read_under_copy()
-            if isinstance(self.known, Copy) and self.ended is not Ended.PASSED:
+            if isinstance(self.known, Copy):
                 self._let_copy_go(self.known.claims)
             return
         yield from super()._revalidating()

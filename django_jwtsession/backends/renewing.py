@@ -163,11 +163,16 @@ class RowRenewing(RowWriting):
 
     def _read_again(self, now: float) -> bool:
         """Go on from the row as it is now; False where it has ended, or its epoch has passed."""
-        who = self.identity
-        read = None if who is None else self._read(who.sid)
-        if who is None or read is None or now >= read.row.expires_at:
-            return False
-        if read.row.epoch != who.epoch:
+        read = self._read_living(now)
+        return read is not None and self._goes_on_in(read)
+
+    def _read_living(self, now: float) -> Read | None:
+        """Return the row as it is now, in whichever epoch; None where the session has ended."""
+        read = None if self.identity is None else self._read(self.identity.sid)
+        return None if read is None or now >= read.row.expires_at else read
+
+    def _goes_on_in(self, read: Read) -> bool:
+        if read.row.epoch != self._identity().epoch:
             self.ended = Ended.PASSED
             return False
         self._go_on_from(read)
@@ -194,10 +199,13 @@ class RowRenewing(RowWriting):
     def _revalidating(self) -> Flow[None]:
         yield
         self._get_session()
-        if self.identity is None or self._read_again(time.time()):
+        if self.identity is None:
             return
-        if self.ended is not Ended.PASSED:
+        read = self._read_living(time.time())
+        if read is None:  # also of an epoch in which this request has no part
             self._be_over(Ended.REFUSED)
+        else:
+            self._goes_on_in(read)
 
     def _reissuing(self) -> Flow[bool]:
         """See reissue(); notes on the way that the session was seen."""

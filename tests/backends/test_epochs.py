@@ -414,6 +414,31 @@ def test_get_that_began_before_a_proof_and_writes_after_it_signs_nobody_out(
     assert victim.data() == {"basket": "book", **written}
 
 
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("asks_before", [False, True])
+def test_request_that_goes_on_after_a_proof_learns_of_the_logout_that_follows(
+    victim: Visitor, user: User, clock: Any, method: str, asks_before: bool
+) -> None:
+    """A stream that asks now and then: the epoch in which it began has passed, then all ends."""
+    assert victim.who() == "ada"  # `hybrid` has a copy that is trusted
+    late = victim.copy()
+
+    def view(request: Any) -> dict[str, Any]:
+        assert request.session["basket"] == "book"
+        prove(victim, user)
+        clock.shift(2)
+        if asks_before:
+            request.session.revalidate()
+            assert request.session["basket"] == "book"
+        victim.logout()
+        clock.shift(2)
+        request.session.revalidate()
+        return dict(request.session.items())
+
+    assert late.do(view, method=method) == {}
+    assert not late.got
+
+
 @pytest.mark.parametrize("engine", ["cookie", "hybrid"], indirect=True)
 @pytest.mark.parametrize("after", [READS_ON, NOBODY, OVER])
 def test_who_learns_from_the_row_that_the_epoch_had_passed_is_nobody(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -150,16 +151,19 @@ class Belonging(Opening):
             run(self._beginning_epoch(is_soft=False))
             self.modified = True
 
-    def _has_todays_password(self) -> bool:
-        """Tell whether the session's hash is that of the user's password now.
+    def _has_new_password(self, before: Mapping[str, Any]) -> bool:
+        """Tell whether the session's hash is that of the user's password now, and was not before.
 
-        Then what this request did came last: of a form that is sent twice at once, say.
+        Then what this request did came last: of a form that is sent twice at once, say. A hash that
+        another SECRET_KEY has made of the same password says nothing: each request makes it.
         """
         data, who = self._get_session(), self.identity
         if who is None or who.user is None:
             return False
-        backend, known = (str(data.get(key, "")) for key in (BACKEND_SESSION_KEY, HASH_SESSION_KEY))
-        return people.lets_in(backend, who.user, known)
+        backend = str(data.get(BACKEND_SESSION_KEY, ""))
+        now, then = (str(each.get(HASH_SESSION_KEY, "")) for each in (data, before))
+        lets_in = partial(people.lets_in, backend, who.user)
+        return lets_in(now) and not lets_in(then)
 
     # --- ending ----------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ class SessionStore(CookieReading):
             self.load()
         if self.ended is Ended.PASSED and self._has_other_password():
             yield
-            if self._has_todays_password():
+            if self._has_new_password(self._data_that_came()):
                 yield from self._beginning_epoch(is_soft=False, insists=True)
         if self.sets_no_cookie:
             return
@@ -82,9 +82,12 @@ class SessionStore(CookieReading):
 
     def _has_other_password(self) -> bool:
         """Tell whether this request has set the hash of another password than it came with."""
+        both = self._data_that_came(), self._get_session()
+        return not constant_time_compare(*(str(data.get(HASH_SESSION_KEY)) for data in both))
+
+    def _data_that_came(self) -> Data:
         before = None if self._claims is None else self._unpack(self._claims)
-        hashes = (str(data.get(HASH_SESSION_KEY)) for data in (before or {}, self._get_session()))
-        return not constant_time_compare(*hashes)
+        return Data() if before is None else before
 
     def _put(self, now: float) -> None:
         """Put the session into a new token. Raises SessionTooLarge."""

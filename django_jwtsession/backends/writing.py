@@ -161,7 +161,7 @@ class RowWriting(RowCreating):
         self.ended = Ended.PASSED
         if mine.user is None and theirs.user is not None:
             return None  # what a visitor does who has just logged in, or did for another to log in
-        if HASH_SESSION_KEY in found.keys and self._has_todays_password():
+        if HASH_SESSION_KEY in found.keys and self._has_new_password(self._data_before()):
             return run(self._beginning_epoch(is_soft=False, insists=True))
         found = found.without(AUTH_KEYS)
         while found:

@@ -575,3 +575,43 @@ def test_hash_is_upgraded_once_and_outlives_the_fallback(
     settings.SECRET_KEY_FALLBACKS = []
     assert victim.who() == "ada"
     assert victim.sid() == sid
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_upgrade_in_a_request_that_goes_on_after_a_proof_begins_no_epoch(
+    victim: Visitor, user: User, clock: Any, settings: Any, method: str
+) -> None:
+    """It would take the session away from who has just given the password."""
+    assert victim.who() == "ada"
+    late = victim.copy()
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "the next secret key of the tests, which is long enough too"
+
+    def view(request: Any) -> None:
+        assert request.session["basket"] == "book"
+        assert victim.who() == "ada"
+        prove(victim, user)
+        clock.shift(2)
+        assert request.user == user
+
+    late.do(view, method=method)
+    assert late.got is None
+    clock.shift(OVER)
+    assert victim.who() == "ada"
+
+
+@pytest.mark.requirement("ASVS 7.2.4")
+def test_upgrade_by_a_copy_that_still_reads_brings_no_cookie(
+    victim: Visitor, user: User, clock: Any, settings: Any
+) -> None:
+    thief = victim.copy()
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "the next secret key of the tests, which is long enough too"
+    assert victim.who() == "ada"
+    prove(victim, user)
+    clock.shift(READS_ON)
+    thief.who()
+    assert thief.got is None
+    clock.shift(OVER)
+    assert victim.who() == "ada"
+    assert thief.who() == ""

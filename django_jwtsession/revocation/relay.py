@@ -50,7 +50,7 @@ class Relay:
         self._place = place
         self._run = ""
         self._number = 0
-        self._pulse = ""
+        self._pulse = self._turn = ""
         self._looked_at = self._rests_until = float("-inf")
         self._waiting: dict[int, Line] = {}
 
@@ -105,16 +105,23 @@ class Relay:
             if self._is_turn(interval):
                 self._send(take)
             return now
-        if is_news:
-            return max(before, now - 2 * interval)
+        oldest = now - 2 * interval
+        # After a pause the news may be as old as that, but not if the turn it is of is not over.
+        if is_news and (before >= oldest or self._cache.get(self._key("turn")) == pulse):
+            return max(before, oldest)
         if self._is_turn(interval):
             self.keep(_asked(ask))
             self._send(take)
             return now
+        if before < oldest:  # too old to go on with until the other has its answer
+            self.keep(_asked(ask))
+            return now
         return None
 
     def _is_turn(self, interval: float) -> bool:
-        return bool(self._cache.add(self._key("turn"), 1, max(1, math.ceil(interval))))
+        """Tell whether this process asks for all; its pulse will have the name of this turn."""
+        self._turn = uuid4().hex
+        return bool(self._cache.add(self._key("turn"), self._turn, max(1, math.ceil(interval))))
 
     def _follow(self, number: int, take: Take) -> bool:
         """Take the segments up to a number, and what may be there beyond; False if one is gone."""
@@ -141,7 +148,7 @@ class Relay:
                 self._take_next(take)  # another process was faster
             self._number += 1
             self._waiting.clear()
-        self._pulse = uuid4().hex
+        self._pulse = self._turn
         found = (self._run, self._number, self._pulse, time.time())  # the time is for people
         self._cache.set(self._key("pulse"), found, _KEPT)
 

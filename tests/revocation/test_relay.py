@@ -91,6 +91,54 @@ def test_two_intervals_are_enough_also_for_who_looks_while_another_asks(
     assert looking.is_ended("one")
 
 
+def test_process_that_was_not_visited_for_a_while_takes_no_old_news_for_an_answer(
+    clock: Any, line: Line
+) -> None:
+    asking, paused = feeds = processes(2)
+    poll(feeds, clock, 3)
+    poll([asking], clock, 3)
+    line("one")
+    clock.shift(30)
+    paused.refresh()
+    assert paused.is_ended("one")
+
+
+def test_process_that_was_not_visited_for_a_while_takes_what_was_just_asked(
+    clock: Any, line: Line, django_assert_num_queries: Any
+) -> None:
+    asking, paused = feeds = processes(2)
+    poll(feeds, clock, 3)
+    clock.shift(30)
+    line("one")
+    asking.refresh()
+    clock.shift(0.9)
+    with django_assert_num_queries(0):
+        paused.refresh()
+    assert paused.is_ended("one")
+
+
+def test_process_that_was_not_visited_for_a_while_asks_beside_one_that_is_just_asking(
+    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it knows is too old to go on with: for longer than STALE_IF_ERROR it was an error."""
+    asking, paused = feeds = processes(2)
+    poll(feeds, clock, 3)
+    clock.shift(100)
+    line("one")
+    keys_above = reader.keys_above
+
+    def slow(key: int) -> Any:
+        monkeypatch.setattr(reader, "keys_above", keys_above)
+        paused.refresh()
+        assert paused.is_ended("one")
+        return keys_above(key)
+
+    monkeypatch.setattr(reader, "keys_above", slow)
+    asking.refresh()
+    assert reader.keys_above is keys_above
+    assert all(feed.age() == 0 for feed in feeds)
+
+
 def test_what_one_process_has_read_the_other_takes_from_the_cache(
     clock: Any, line: Line, django_assert_num_queries: Any
 ) -> None:

@@ -1,0 +1,228 @@
+"""REVOCATION_CACHE: what stands in the cache, and what a process concludes from it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from django.core.cache import caches
+
+from django_jwtsession.revocation.entries import Line
+from django_jwtsession.revocation.relay import Copy, Relay
+
+
+def line(pk: int) -> Line:
+    return Line(pk, "s", f"{pk}", None, None, "", "test", 2e9, 1.0)
+
+
+class Process:
+    """A process: `table` has the keys of lines that all see, `known` those it knows."""
+
+    def __init__(self, table: list[int], place: str = "") -> None:
+        self.table = table
+        self.relay = Relay(place)
+        self.known: list[int] = []
+        self.questions = 0
+
+    def take(self, lines: list[Line]) -> None:
+        self.known += [one.pk for one in lines if one.pk not in self.known]
+
+    def ask(self) -> list[Line]:
+        self.questions += 1
+        new = [line(pk) for pk in self.table if pk not in self.known]
+        self.take(new)
+        return new
+
+    def poll(self, interval: float = 1.0) -> Any:
+        """Return how many seconds ago all was known, None where that is found out by another."""
+        known_at = self.relay.poll(time.time(), interval, self.take, self.ask)
+        return None if known_at is None else round(time.time() - known_at, 6)
+
+
+@pytest.fixture
+def cache(settings: Any) -> Any:
+    settings.CACHES = {
+        name: {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": name}
+        for name in ("default", "shared")
+    }
+    settings.JWTSESSION = {"REVOCATION_CACHE": "shared"}
+    for each in caches.all():
+        each.clear()
+    return caches["shared"]
+
+
+@pytest.fixture
+def pair(cache: Any, clock: Any) -> tuple[Process, Process]:
+    """Two processes that have heard of each other; the turn of the first is over."""
+    table: list[int] = []
+    one, two = Process(table), Process(table)
+    assert one.poll() == two.poll() == 0
+    clock.shift(1)
+    return one, two
+
+
+def stands(cache: Any) -> dict[str, float]:
+    """Return for how many seconds what is in the cache stays there, by its name."""
+    prefix = ":1:django_jwtsession:feed:"
+    found = {key: round(end - time.time()) for key, end in cache._expire_info.items()}
+    assert all(key.startswith(prefix) for key in found)
+    return {key.removeprefix(prefix): seconds for key, seconds in found.items()}
+
+
+@pytest.mark.parametrize(("interval", "turn"), [(0.2, 1), (1.0, 1), (1.5, 2), (5.0, 5)])
+def test_names_and_times_of_what_stands_in_the_cache(
+    cache: Any, clock: Any, interval: float, turn: int
+) -> None:
+    process = Process([7], "here")
+    assert process.poll(interval) == 0
+    run = process.relay._run
+    assert stands(cache) == {"here:pulse": 900, "here:turn": turn, f"here:{run}:1": 900}
+    cache.clear()
+    process.relay.put_page("copy-1", 3, [], [])
+    process.relay.put_copy(Copy("copy-1", 4, 99))
+    assert process.relay.is_turn_of_copy()
+    assert process.relay.is_turn_of_long_look()
+    assert stands(cache) == {
+        "here:copy-1:3": 600,
+        "here:copy": 540,
+        "here:copying": 300,
+        "here:long": 60,
+    }
+    assert not process.relay.is_turn_of_copy()
+    assert not process.relay.is_turn_of_long_look()
+    assert not caches["default"]._cache  # type: ignore[attr-defined]
+
+
+def test_places_know_nothing_of_each_other(cache: Any, clock: Any) -> None:
+    here, there = Process([1], "here"), Process([2], "there")
+    for _ in range(3):
+        assert here.poll() == there.poll() == 0
+        clock.shift(1)
+    assert (here.known, there.known) == ([1], [2])
+    assert here.relay.is_turn_of_long_look()
+    assert there.relay.is_turn_of_long_look()
+
+
+def test_pages_come_out_as_they_went_in(cache: Any) -> None:
+    relay = Relay("")
+    assert relay.copy() is None
+    copy = Copy("copy-1", 2, 99)
+    relay.put_copy(copy)
+    relay.put_page("copy-1", 0, [("sid", 5, 2e9)], [])
+    relay.put_page("copy-1", 1, [], [line(7)])
+    assert Relay("").copy() == copy
+    assert Relay("").page(copy, 0) == ([["sid", 5, 2e9]], [])
+    assert Relay("").page(copy, 1) == ([], [line(7)])
+    assert Relay("").page(copy, 2) is None
+
+
+def test_news_tells_since_when_all_is_known(pair: tuple[Process, Process], clock: Any) -> None:
+    one, two = pair
+    one.table.append(1)
+    assert one.poll() == 0
+    clock.shift(0.5)
+    assert two.poll() == 1.5  # since it looked before
+    assert (two.known, two.questions) == ([1], 1)
+    assert two.poll() is None  # no news, and somebody's turn
+    clock.shift(0.5)
+    assert two.poll() == 0
+    assert two.questions == 2
+
+
+@pytest.mark.parametrize(
+    ("asked_after", "looked_after", "age", "questions"),
+    [
+        (1, 1.99, 1.99, 0),  # whatever was asked, all that was there at the look before is known
+        (1, 2.01, 0, 1),  # the question may have been as long ago
+        (1, 100, 0, 1),
+        (99.5, 100, 2, 0),  # it was just now: its turn is not over
+    ],
+)
+def test_news_after_a_pause_is_an_answer_if_its_turn_is_not_over(
+    pair: tuple[Process, Process],
+    clock: Any,
+    asked_after: float,
+    looked_after: float,
+    age: float,
+    questions: int,
+) -> None:
+    asking, paused = pair
+    asking.poll()
+    paused.poll()
+    paused.questions = 0
+    clock.shift(asked_after)
+    asking.table.append(1)
+    assert asking.poll() == 0
+    asking.table.append(2)
+    clock.shift(looked_after - asked_after)
+    assert paused.poll() == age
+    assert paused.questions == questions
+    assert paused.known == [1, 2][: 1 + questions]
+
+
+def test_what_was_asked_beside_the_turn_of_another_reaches_all(
+    pair: tuple[Process, Process], cache: Any, clock: Any
+) -> None:
+    one, two = pair
+    one.poll()
+    clock.shift(100)
+    cache.add("django_jwtsession:feed::turn", "of a third that is asking", 1)
+    one.table.append(1)
+    assert two.poll() == 0
+    assert two.poll() is None  # now it is young enough
+    assert two.questions == 2
+    clock.shift(1)
+    two.table.clear()  # gone, but it was read
+    assert (two.poll(), one.poll()) == (0, 2)
+    assert one.known == [1]
+
+
+def test_two_that_send_at_once_write_over_nothing(
+    pair: tuple[Process, Process], cache: Any, clock: Any
+) -> None:
+    one, two = pair
+    two.poll()
+    one.poll()
+    one.relay.keep([line(1)])
+    two.relay.keep([line(2), line(1)])
+    one.relay._send(one.take)
+    two.relay._send(two.take)
+    assert (one.relay._number, two.relay._number) == (1, 2)
+    assert not two.relay._waiting
+    assert two.known == [1]
+    one.poll()
+    assert one.known == [2, 1]
+
+
+def test_cache_that_failed_is_left_alone_for_half_a_minute(
+    pair: tuple[Process, Process], clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = pair
+    tries: list[float] = []
+
+    def fails(*args: Any, **kwargs: Any) -> Any:
+        tries.append(time.time())
+        raise ConnectionError("no cache")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(caches["shared"]), "get", fails)
+        for seconds in (0, 10, 19.9, 0.2, 29.9):
+            clock.shift(seconds)
+            assert one.poll() == 0  # by the database
+    assert [round(tries[n] - tries[0], 1) for n in range(2)] == [0, 30.1]
+    assert one.questions == 6
+    clock.shift(0.2)
+    one.poll()
+    assert one.questions == 7
+
+
+def test_age_of_the_cache_is_told_to_people_in_milliseconds(
+    pair: tuple[Process, Process], clock: Any
+) -> None:
+    assert Process([], "elsewhere").relay.age() is None
+    assert pair[1].relay.age() == 1.0
+    clock.shift(0.00049)
+    assert pair[1].relay.age() == 1.0
+    clock.shift(-9)  # of a server whose clock is behind
+    assert pair[1].relay.age() == 0.0

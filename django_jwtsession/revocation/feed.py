@@ -212,7 +212,8 @@ class Feed(Asking):
         epoch = FOR_GOOD if entry.epoch is None else entry.epoch
         with self._changing:
             last, end, before = self._own.get(entry.name, (epoch, 0.0, -1))
-            before = last if epoch > last else before
+            if epoch != last:  # whatever came first
+                before = max(before, min(epoch, last))
             self._own[entry.name] = max(epoch, last), max(entry.expires_at, end), before
         self._note(entry.name, entry.reason, epoch + 1)
 

@@ -69,6 +69,24 @@ class SessionQuerySet(ExpiringQuerySet):
 
         return revoke_rows(self, by=by, reason=reason)
 
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """As Django's; sessions that have not expired end as by revoke().
+
+        What deletes rows past it (SQL, a cascade) ends `hybrid`'s only after REVALIDATE_AFTER.
+        """
+        rows: Any = self
+        # What Django refuses to delete below ends nothing.
+        is_refused = rows.query.is_sliced or rows.query.distinct_fields or rows._fields is not None
+        ended = 0 if is_refused else self.in_force().revoke()
+        count, by_model = super().delete()
+        if ended:
+            label = self.model._meta.label
+            by_model[label] = by_model.get(label, 0) + ended
+        return count + ended, by_model
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
     async def arevoke(self, by: Any = None, reason: str = "revoked") -> int:
         """See revoke()."""
         from asgiref.sync import sync_to_async

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import models
+from django.db import models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -125,6 +125,16 @@ class AbstractSession(DeviceColumns):
     def get_decoded(self) -> dict[str, Any]:
         """Return the session data, {} where it cannot be read; as Django's."""
         return self.get_session_store_class()().decode_row(self)
+
+    def delete(self, using: str | None = None, keep_parents: bool = False) -> Any:
+        """As Django's, and the session ends, as by SessionQuerySet.revoke()."""
+        if self.pk is None:
+            return super().delete(using, keep_parents)  # which refuses it
+        model = type(self)
+        using = using or router.db_for_write(model, instance=self)
+        deleted = model.objects.using(using).filter(pk=self.pk).delete()
+        self.pk = None
+        return deleted
 
     @property
     def expire_date(self) -> datetime:

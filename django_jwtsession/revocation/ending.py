@@ -201,8 +201,8 @@ def report_reuse(
     Arguments: `sender` is the engine, `environ` the META of the request that brought the copy;
     `kind` is that of the event, one of SessionEvent.COPIED.
     """
-    session = model.objects.filter(pk=pk).first()
-    rows = model.objects.filter(pk=pk)
+    rows = model._base_manager.using(router.db_for_write(model)).filter(pk=pk)
+    session = rows.first()
     if session is None or not run_again(rows.db, rows.delete)[0]:
         return  # a parallel request has done it
     config, user_id, history = get_config(), session.user_id, event_model()

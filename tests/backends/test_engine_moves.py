@@ -58,7 +58,7 @@ class Moves(RuleBasedStateMachine):
         super().__init__()
         new_process()
         for model in (Session, SessionEvent, Revocation, User):
-            model.objects.all().delete()
+            model._base_manager.all().delete()
         self.user = User.objects.create_user("ada")
         self.travel = time_machine.travel(NOW, tick=False)
         self.clock: Any = self.travel.start()

@@ -205,7 +205,7 @@ def test_session_that_is_ended_stands_in_the_history_with_its_device(
         clock.shift(1)
         SessionEvent.objects.create(sid=row.sid, kind="changed", user=user, browser="Safari 18")
         SessionEvent.objects.create(sid="A" * 22, **login, browser="Chrome 140")
-        Session.objects.all().delete()
+        Session._base_manager.all().delete()
     assert revocation.revoke_session(row.sid, reason="lost") is has_row
     event = SessionEvent.objects.filter(kind="revoked").values().get()
     expected = device | {"user_id": user.pk, "sid": row.sid, "detail": {"reason": "lost"}}

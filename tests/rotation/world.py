@@ -83,7 +83,7 @@ class World:
     def __init__(self) -> None:
         forget()
         for model in (Session, SessionEvent, User):
-            model.objects.all().delete()
+            model._base_manager.all().delete()
         self.user = User.objects.create_user("ada")
         self._travel = time_machine.travel(NOW, tick=False)
         self._clock = self._travel.start()

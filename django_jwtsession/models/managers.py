@@ -7,13 +7,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.sessions.backends.base import UpdateError
+from django.core.exceptions import FieldError
 from django.db import models, router
+from django.db.models import sql
 from django.utils import timezone
+
+from ..tokens.session_key import split
 
 if TYPE_CHECKING:
     _Manager = models.Manager[Any]
 else:
     _Manager = models.Manager
+
+_NO_COLUMN = (
+    "session_key is no column of this table: it opens the session. filter(session_key=..) finds the"
+    " row of a key, row.session_key reads it; to name a session take its sid."
+)
 
 
 class ExpiringQuerySet(models.QuerySet[Any]):
@@ -32,33 +41,61 @@ class RevocationQuerySet(models.QuerySet[Any]):
         return self.filter(expires_at__gt=time.time())
 
 
-class SessionQuerySet(ExpiringQuerySet):
-    """Sessions; found by `session_key` and `expire_date` too, as code for Django's model asks.
+class SessionQuery(sql.Query):
+    """Knows the names that code for Django's model asks for: `expire_date`, `session_key`.
 
-    A `session_key` that opens no session finds none (one query to see that).
+    The first is another name of `expires_at`. The second finds the row that it opens, also as `pk`,
+    which it is in Django's table; one that opens none finds none (one query to see that).
     """
 
-    def filter(self, *args: Any, **kwargs: Any) -> Self:
+    def build_filter(self, filter_expr: Any, *args: Any, **kwargs: Any) -> Any:
         """As Django's."""
-        return super().filter(*args, **self._ours(kwargs))
+        if isinstance(filter_expr, tuple):
+            filter_expr = self._by_key(*filter_expr)
+        return super().build_filter(filter_expr, *args, **kwargs)
 
-    def exclude(self, *args: Any, **kwargs: Any) -> Self:
+    def names_to_path(self, names: Any, *args: Any, **kwargs: Any) -> Any:
         """As Django's."""
-        return super().exclude(*args, **self._ours(kwargs))
+        first, *others = names
+        if first == "session_key":
+            raise FieldError(_NO_COLUMN)
+        if first == "expire_date":
+            names = ["expires_at", *others]
+        return super().names_to_path(names, *args, **kwargs)
 
-    def _ours(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Return the conditions by the names of our columns."""
-        found: dict[str, Any] = {}
-        for name, value in kwargs.items():
-            field, *lookup = name.split("__")
-            if name == "session_key":
-                model: Any = self.model
-                found["pk"] = model.get_session_store_class().pk_of_key(value) if value else None
-            elif field == "expire_date":
-                found["__".join(["expires_at", *lookup])] = value
-            else:
-                found[name] = value
-        return found
+    def add_fields(self, field_names: Any, *args: Any, **kwargs: Any) -> None:
+        """As Django's, which has an error of its own for what is no column."""
+        if "session_key" in field_names:
+            raise FieldError(_NO_COLUMN)
+        super().add_fields(field_names, *args, **kwargs)
+
+    def _by_key(self, condition: str, value: Any) -> tuple[str, Any]:
+        name, _, lookup = condition.partition("__")
+        many = lookup == "in"
+        if lookup not in ("", "exact", "in") or hasattr(value, "resolve_expression"):
+            return condition, value
+        values = list(value) if many else [value]
+        if name == "session_key":
+            return "pk__in", [pk for pk in map(self._pk_of_key, values) if pk is not None]
+        if name == "pk" and any(map(_is_key, values)):
+            found = [self._pk_of_key(pk) if _is_key(pk) else pk for pk in values]
+            return "pk__in", [pk for pk in found if pk is not None]
+        return condition, values if many else value
+
+    def _pk_of_key(self, key: Any) -> Any:
+        model: Any = self.model
+        return model.get_session_store_class().pk_of_key(key) if key else None
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, str) and split(value) is not None
+
+
+class SessionQuerySet(ExpiringQuerySet):
+    """Sessions; code for Django's model finds them by its names, see SessionQuery."""
+
+    def __init__(self, model: Any = None, query: Any = None, **kwargs: Any) -> None:
+        super().__init__(model, query or SessionQuery(model), **kwargs)
 
     def revoke(self, by: Any = None, reason: str = "revoked") -> int:
         """End the sessions for everyone who holds their cookies; return how many there were.

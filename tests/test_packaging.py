@@ -77,7 +77,8 @@ def test_readme_lists_every_setting():
 
 
 def test_readme_explains_every_reason_in_the_log():
-    assert sorted(table_of("How to read the log")) == sorted(reason.value for reason in Reason)
+    reasons = {*map(str, Reason), *map(str, SessionEvent.COPIED)}
+    assert sorted(table_of("How to read the log")) == sorted(reasons)
 
 
 def test_readme_names_only_tests_that_exist():

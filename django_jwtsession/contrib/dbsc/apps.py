@@ -10,6 +10,8 @@ class DBSCConfig(AppConfig):
     name = "django_jwtsession.contrib.dbsc"
     label = "dbsc"
     verbose_name = pgettext_lazy("sessions", "Sessions bound to devices")
+    # What `jwtsession export` and `erase` find by the sids of a person.
+    models_by_sid = ("Binding",)
 
     def ready(self) -> None:
         import_module(f"{self.name}.hooks").connect()

@@ -107,6 +107,28 @@ def test_inspect_knows_the_proof(
     assert claims["exp"] - claims["iat"] == 600
 
 
+def command(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("jwtsession", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_keys_of_a_person_are_exported_and_erased(browser: Browser, user: User) -> None:
+    """Those of sessions that have ended too, which the history still knows."""
+    browser.bind(user)
+    ended = Binding.objects.get()
+    Session.objects.all().revoke()
+    assert Binding.objects.filter(pk=ended.pk).exists()
+    living, others = Browser(), Browser()
+    living.bind(user)
+    others.bind(User.objects.create_user("eve", password="correct horse"))
+    told = json.loads(command("export", "--user", user.username))["tables"]["dbsc.binding"]
+    assert {row["jwk"]["x"] for row in told} == {browser.key.jwk["x"], living.key.jwk["x"]}
+    command("erase", "--user", user.username, "--noinput")
+    assert Binding.objects.get().jwk["x"] == others.key.jwk["x"]
+    assert json.loads(command("export", "--user", user.username))["tables"]["dbsc.binding"] == []
+
+
 def test_app_has_no_changes_without_a_migration() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 

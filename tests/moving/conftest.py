@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -34,6 +35,7 @@ OLD = [
     "qsessions.backends.db",
     "qsessions.backends.cached_db",
 ]
+FILE = "django.contrib.sessions.backends.file"
 # Packages with engines, by the name of their app, which is in INSTALLED_APPS where they are here.
 _PACKAGES = {"user_sessions": "django-user-sessions", "qsessions": "django-qsessions"}
 _HERE = [name for name in _PACKAGES if find_spec(name) is not None]
@@ -134,6 +136,13 @@ def old_rows() -> int:
 def old(request: pytest.FixtureRequest) -> Old:
     """Each engine of before."""
     return old_of(request.param)
+
+
+@pytest.fixture
+def old_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Old:
+    """Django's engine of files, which stands for all that have Django's methods and no table."""
+    monkeypatch.setattr(Old(FILE).store, "_storage_path", str(tmp_path), raising=False)
+    return Old(FILE)
 
 
 @pytest.fixture

@@ -48,6 +48,23 @@ def test_session_of_before_becomes_one_of_ours(
     assert Session.objects.count() == (0 if engine == "cookie" else 1)
 
 
+def test_session_in_a_file_becomes_one_of_ours_and_goes_back(
+    engine: str, old_file: Old, moving_in: Any, browser: Visitor, ada: User, settings: Any
+) -> None:
+    key = old_file.login(ada, basket=["book"])
+    moving_in(old_file)
+    assert come(browser, key).data() == {"basket": ["book"]}
+    assert browser.who() == "ada"
+    assert not old_file.has(key)
+    moving_in(None, MIGRATE_TO=old_file.path)
+    assert browser.who() == "ada"
+    assert browser.data() == {"basket": ["book"]}
+    assert old_file.has(browser.cookie)
+    assert not Session.objects.exists()
+    browser.logout()
+    assert Visitor(cookie=key).who() == ""
+
+
 def test_visitor_of_before_keeps_the_basket(
     engine: str, old: Old, moving_in: Any, browser: Visitor
 ) -> None:

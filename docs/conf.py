@@ -20,6 +20,7 @@ settings.configure(
         "django.contrib.contenttypes",
         "django.contrib.messages",
         "django_jwtsession",
+        "django_jwtsession.contrib.dbsc",
     ],
     SESSION_ENGINE="django_jwtsession.backends.hybrid",
 )
@@ -30,7 +31,7 @@ author = "The django_jwtsession authors"
 copyright = "2026, The django_jwtsession authors"  # noqa: A001
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]

@@ -16,6 +16,7 @@ import time
 import venv
 import zipfile
 from collections.abc import Iterator
+from configparser import ConfigParser
 from dataclasses import fields
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from hashlib import sha256
@@ -168,6 +169,22 @@ def test_wheel_says_where_the_project_is_and_what_it_needs(wheel: Path) -> None:
         assert f"Project-URL: {label}, https://" in metadata
     needed = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", metadata, re.MULTILINE)
     assert sorted(needed) == ["Django", "PyJWT", "cryptography", "ua-parser", "ua-parser-builtins"]
+
+
+def test_classifiers_are_what_the_readme_promises() -> None:
+    config = ConfigParser(interpolation=None)
+    config.read(ROOT / "setup.cfg")
+    classifiers = config["metadata"]["classifiers"].split("\n")
+    promise = r"Python (3\.\d+) to (3\.\d+), Django (\d\.\d) to (\d\.\d)"
+    oldest, newest, first, last = re.findall(promise, README)[0]
+    pythons = [c.rpartition(" ")[2] for c in classifiers if re.search(r"Python :: 3\.\d", c)]
+    djangos = [c.rpartition(" ")[2] for c in classifiers if re.search(r"Django :: \d", c)]
+    assert (pythons[0], pythons[-1], djangos[0], djangos[-1]) == (oldest, newest, first, last)
+    assert config["options"]["python_requires"] == f">={oldest}"
+    assert f"Django>={first}" in config["options"]["install_requires"]
+    tox = (ROOT / "tox.ini").read_text(encoding="utf-8")
+    assert all(f"py{python.replace('.', '')}" in tox for python in pythons)
+    assert all(f"dj{django.replace('.', '')}: Django>={django}" in tox for django in djangos)
 
 
 def test_version_stands_in_the_changelog() -> None:

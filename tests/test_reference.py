@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,33 @@ def test_defaults_of_the_settings_are_those_of_the_code(settings: Any) -> None:
             expected = ast.literal_eval(written.strip("`"))
         found = tuple(default) if isinstance(expected, list) else default
         assert found == (tuple(expected) if isinstance(expected, list) else expected), name
+
+
+IMPORTED = sorted(
+    {
+        (module, name.strip())
+        for page in [ROOT / "README.md", *DOCS.glob("*.md")]
+        for module, names in re.findall(
+            r"from (django_jwtsession[\w.]*) import ([\w, ]+)", page.read_text(encoding="utf-8")
+        )
+        for name in names.split(",")
+    }
+)
+# Sub-modules and models; signals stand in the reference.
+ELSEWHERE = {
+    "Session",
+    "feed",
+    *(n for n, value in vars(signals).items() if isinstance(value, Signal)),
+}
+
+
+@pytest.mark.parametrize(("module", "name"), IMPORTED)
+def test_name_that_a_page_imports_is_there_and_in_the_api(module: str, name: str) -> None:
+    found = getattr(import_module(module), name)
+    api = (DOCS / "api.md").read_text(encoding="utf-8")
+    whole = f"automodule:: {module}\n" in api and "exceptions" in module
+    assert found is not None
+    assert whole or name in ELSEWHERE or re.search(rf"(?:\.|[: ]){name}\b", api)
 
 
 # --- links ----------------------------------------------------------------------------------------

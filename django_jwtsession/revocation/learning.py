@@ -149,7 +149,7 @@ class Learning:
         lines = reader.lines_above(load.up_to)
         load.memory.put(lines)
         recent = RecentLines()
-        recent.add(started, lines)
+        recent.add(started, lines, load.up_to)
         load.marks.note(started, max((line.pk for line in lines), default=0))
         with self._changing:
             self.memory, self._marks, self._recent = load.memory, load.marks, recent
@@ -217,7 +217,7 @@ class Learning:
             since = min((line.pk - 1 for line in lines), default=self._marks.newest)
             known = self._recent.keys_above(since)
             lines = [line for line in lines if (line.pk, line.created_at) not in known]
-            self._recent.add(started, lines)
+            self._recent.add(started, lines, self._marks.since(started, LONG_LOOK_BACK))
             self.memory.put(lines)
             # Not before all were read: a poll that breaks off is to begin where it began.
             self._marks.note(started, max((line.pk for line in lines), default=0))

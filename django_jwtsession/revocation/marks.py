@@ -72,21 +72,34 @@ class _Chunk:
     packed: bytes  # the lines; to keep them whole would take ten times as much
 
 
+def _chunk(learnt_at: float, lines: list[Line]) -> _Chunk:
+    lines = sorted(lines, key=attrgetter("pk"))
+    pks = array("q", (line.pk for line in lines))
+    return _Chunk(learnt_at, pks, array("d", (line.created_at for line in lines)), pack(lines))
+
+
 class RecentLines:
-    """The lines that were read within the last 15 minutes."""
+    """The lines that were read within the last 15 minutes, and those that are looked at still."""
 
     def __init__(self) -> None:
         self._chunks: deque[_Chunk] = deque()
 
-    def add(self, now: float, lines: list[Line]) -> None:
-        """Remember lines as read, and what they say for the case that the database loses them."""
+    def add(self, now: float, lines: list[Line], above: int) -> None:
+        """Remember lines as read, and what they say for the case that the database loses them.
+
+        Arguments: lines are kept for longer if a process looks at their keys for longer, as at the
+        last ones of a table that nothing comes to: those `above` a key.
+        """
         if lines:
-            lines = sorted(lines, key=attrgetter("pk"))
-            pks = array("q", (line.pk for line in lines))
-            made = array("d", (line.created_at for line in lines))
-            self._chunks.append(_Chunk(now, pks, made, pack(lines)))
+            self._chunks.append(_chunk(now, lines))
         while self._chunks and self._chunks[0].learnt_at < now - LONG_LOOK_BACK - LOOK_BACK:
+            oldest = self._chunks[0]
+            if oldest.pks[0] > above:
+                break
             self._chunks.popleft()
+            if oldest.pks[-1] > above:
+                kept = [line for line in unpack(oldest.packed) if line.pk > above]
+                self._chunks.appendleft(_chunk(oldest.learnt_at, kept))
 
     def keys_above(self, key: int) -> set[Key]:
         """Return the keys above one; to look at 100,000 that are not would take 5 ms a poll."""

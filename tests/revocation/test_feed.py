@@ -290,6 +290,20 @@ def test_line_whose_transaction_took_sixteen_minutes_is_learnt(
     assert ended(feed, "late")
 
 
+def test_quiet_table_is_read_once(clock: Any, line: Line, caplog: pytest.LogCaptureFixture) -> None:
+    """Its last lines are looked at each second, also when they were read long ago."""
+    for number in range(3):
+        line(f"{number}", epoch=4999, reason="epoch", lives=86400)
+    feed = Feed()
+    feed.refresh()
+    for seconds in (1, 909, 1, 1, 48, 900):
+        clock.shift(seconds)
+        feed.refresh()
+        assert feed.count() == 3
+        assert feed.new_epoch_of("1") is None  # that one has begun is no news again
+    assert not caplog.messages
+
+
 def test_slow_transaction_writes_its_lines_again(
     feed: Feed, clock: Any, transactional_db: None
 ) -> None:

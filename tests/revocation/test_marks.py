@@ -85,26 +85,41 @@ def test_marks_of_a_quarter_of_an_hour_ago_are_forgotten_but_the_last() -> None:
 
 def test_lines_that_were_read_are_known_by_key_and_moment_for_a_quarter_of_an_hour() -> None:
     recent = RecentLines()
-    recent.add(NOW, [line(7), line(5), line(6, made=MADE + 1)])
-    recent.add(NOW + 1, [])
-    recent.add(NOW + 2, [line(8)])
+    recent.add(NOW, [line(7), line(5), line(6, made=MADE + 1)], 0)
+    recent.add(NOW + 1, [], 9)
+    recent.add(NOW + 2, [line(8)], 9)
     assert recent.keys_above(5) == {(6, MADE + 1), (7, MADE), (8, MADE)}
     assert recent.keys_above(4) == {(5, MADE), (6, MADE + 1), (7, MADE), (8, MADE)}
     assert recent.keys_above(8) == set()
     kept = LONG_LOOK_BACK + LOOK_BACK
-    recent.add(NOW + kept, [])
+    recent.add(NOW + kept, [], 9)
     assert len(recent.keys_above(0)) == 4
-    recent.add(NOW + kept + 1, [])
+    recent.add(NOW + kept + 1, [], 7)
     assert recent.keys_above(0) == {(8, MADE)}
-    recent.add(NOW + 2 * kept, [])
+    recent.add(NOW + 2 * kept, [], 8)
     assert recent.keys_above(0) == set()
+
+
+def test_lines_that_are_looked_at_still_are_known_however_old_they_are() -> None:
+    recent, later = RecentLines(), NOW + 9000
+    recent.add(NOW, [line(7), line(5), line(6, made=MADE + 1)], 0)
+    recent.add(NOW + 1, [line(8)], 0)
+    recent.add(later, [], 4)
+    assert len(recent.keys_above(0)) == 4
+    recent.add(later, [], 5)
+    assert recent.keys_above(0) == {(6, MADE + 1), (7, MADE), (8, MADE)}
+    assert recent.missing(5, {(7, MADE), (8, MADE)}) == []  # another says the same
+    recent.add(later, [line(9)], 7)
+    assert recent.keys_above(0) == {(8, MADE), (9, MADE)}
+    recent.add(later, [], 9)
+    assert recent.keys_above(0) == {(9, MADE)}
 
 
 def test_line_is_missing_where_no_other_says_the_same() -> None:
     recent = RecentLines()
     lines = [line(1, name="a"), line(2, name="b"), line(3, name="c"), line(4, name="b")]
-    recent.add(NOW, lines[:2])
-    recent.add(NOW, lines[2:])
+    recent.add(NOW, lines[:2], 0)
+    recent.add(NOW, lines[2:], 0)
     found = {(one.pk, one.created_at) for one in lines}
     assert recent.missing(0, found) == []
     assert recent.missing(0, found - {(1, MADE)}) == lines[:1]
@@ -116,7 +131,7 @@ def test_line_is_missing_where_no_other_says_the_same() -> None:
 
 def test_key_that_was_given_out_again_is_another_line() -> None:
     recent = RecentLines()
-    recent.add(NOW, [line(1, name="a")])
+    recent.add(NOW, [line(1, name="a")], 0)
     assert recent.missing(0, {(1, MADE + 60)}) == [line(1, name="a")]
 
 

@@ -98,6 +98,7 @@ class SessionStore(WithCopy):
         else:
             where["next_issued_at"] = to_datetime(row.next_issued_at)
         rows.update_where(self.model, self._pk, changed, **where)
+        self._note_written_over(read)
         return True
 
     def _go_on_from(self, read: Read) -> None:

@@ -55,6 +55,7 @@ class RowRenewing(RowWriting):
     ) -> Flow[None]:
         yield
         data = self._get_session()
+        self._go_back()
         try:
             read = self._row_to_write()
         except UpdateError:
@@ -189,6 +190,7 @@ class RowRenewing(RowWriting):
     def _go_on_from(self, read: Read) -> None:
         """Go on from a row as it is now; what this request changed and has not saved stays."""
         data = self._get_session()
+        self._go_back()
         if self.known is None or isinstance(self.known, Read):
             before = self._data_before() if self.known is not None else Data()
             found = session_data.changes(before, data, self.config)

@@ -16,7 +16,8 @@ from django.db import Error, OperationalError, connections, models, router, tran
 from django.db.models import F
 from django.db.models.deletion import Collector
 
-from ..models.retry import is_conflict, is_undone, run_again
+from ..models import retry
+from ..models.retry import Written, is_conflict, is_undone, run_again
 from ..models.savepoints import savepoint
 from ..models.tables import AbstractSession
 from . import statements
@@ -126,6 +127,11 @@ def _in_transaction(using: str, write: Callable[[], T]) -> T:
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         return write()
+
+
+def written_in_transaction(model: Model) -> Written | None:
+    """Return what tells whether what was just written is rolled back; None outside of that."""
+    return retry.written_in_transaction(_database(model))
 
 
 def exists(model: Model, pk: UUID) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.sessions.backends.base import UpdateError
 
+from ..models.retry import Written
 from ..tokens import session_key as keys
 from ..tokens.claims import Claims
 from . import columns, rows
@@ -32,8 +33,10 @@ _END_WAVERS, _PART_OF_AGE = 60.0, 1 / 100
 class RowWriting(RowCreating):
     """The part of the engines with rows that writes; how one is read is in db.py."""
 
-    # Whether this request has saved: its transaction may have been rolled back since.
+    # Whether this request has saved; and in which transactions, that may have been rolled back
+    # since, with what was known before.
     _has_written = False
+    _unsettled: tuple[tuple[Written, Read], ...] = ()
 
     # --- saving -----------------------------------------------------------------------------------
 
@@ -43,6 +46,7 @@ class RowWriting(RowCreating):
         if must_create:
             self._create_under_key(data)
             return
+        self._go_back()
         read = self._row_to_write()
         if read is not None:
             self._write(data, read)
@@ -96,8 +100,22 @@ class RowWriting(RowCreating):
             raise UpdateError
         return None
 
+    def _note_written_over(self, read: Read) -> None:
+        written = rows.written_in_transaction(self.model)
+        if written is not None:
+            self._unsettled += ((written, read),)
+
+    def _go_back(self) -> None:
+        """Know what was known before the saves that were rolled back: what they had is unsaved."""
+        while self._unsettled and self._unsettled[-1][0].is_undone():
+            *rest, (_, self.known) = self._unsettled
+            self._unsettled = tuple(rest)
+
     def _is_undone(self, read: Read) -> bool:
-        """Tell whether what this request has saved was rolled back: all of it is to be saved."""
+        """Tell whether what this request has saved was rolled back, as far as the row says.
+
+        That of a TestCase, that is: nobody else has written to it.
+        """
         known = self.known
         if not self._has_written or not isinstance(known, Read):
             return False
@@ -139,6 +157,7 @@ class RowWriting(RowCreating):
         if not rows.update(self.model, self._pk, changed, **where):
             return False
         self.look_for_change = 0 < row.last_seen_at < after.get("last_seen_at", 0.0)
+        self._note_written_over(read)
         self.known = Read(row._replace(**after), content, now)
         self._has_written = True
         if self._is_token_due(now):

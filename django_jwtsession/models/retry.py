@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.db import Error, connections
+from django.db import Error, connections, transaction
 
 T = TypeVar("T")
 
@@ -70,6 +70,31 @@ def in_transaction(using: str) -> bool:
         # Asked only of an open connection: get_autocommit() would open one.
         return connection.connection is not None and not connection.autocommit
     return not any(block._from_testcase for block in connection.atomic_blocks)
+
+
+class Written:
+    """What this thread has just written in a transaction: whether that was rolled back since."""
+
+    def __init__(self, using: str) -> None:
+        self._using, self._is_kept = using, False
+        transaction.on_commit(self._keep, using=using)
+
+    def _keep(self) -> None:
+        self._is_kept = True
+
+    def is_undone(self) -> bool:
+        # A rollback, also to a savepoint, forgets what was to be called.
+        waiting = connections[self._using].run_on_commit
+        return not self._is_kept and all(call != self._keep for _, call, *_ in waiting)
+
+
+def written_in_transaction(using: str) -> Written | None:
+    """Return what to ask of what was just written; None where it counts at once.
+
+    So it does in a TestCase, whose callbacks on commit are the test's to count.
+    """
+    is_open = connections[using].in_atomic_block and in_transaction(using)
+    return Written(using) if is_open else None
 
 
 def run_again(using: str, statement: Callable[[], T]) -> T:

@@ -113,9 +113,8 @@ class CookieReading(TokenSession):
         return data
 
     def _revalidating(self) -> Flow[None]:
+        yield  # not loaded yet, it may ask as well
         self._get_session()
-        if self._feed.due(0.0):
-            yield
         self._feed.refresh(0.0)
         if not self._has_ended():
             return

@@ -391,3 +391,24 @@ def test_first_request_after_a_move_to_the_cookie_engine_may_be_the_logout(
     for engine in ("cookie", old):
         settings.SESSION_ENGINE = ENGINES[engine]
         assert copy.who() == ""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("old", ["db", "hybrid"])
+@pytest.mark.parametrize(
+    "act", ["arevalidate", "arefresh", "acycle_key", "aprove", "arenew", "asave", "ais_over"]
+)
+@pytest.mark.urls("tests.urls_engines")
+def test_whatever_an_async_view_does_first_may_ask_the_database(
+    user: User, settings: Any, old: str, act: str
+) -> None:
+    settings.SESSION_ENGINE = ENGINES[old]
+    browser = Visitor("async")
+    browser.login(user)
+    settings.SESSION_ENGINE = ENGINES["cookie"]
+
+    async def view(request: Any) -> None:
+        await getattr(request.session, act)()
+
+    browser.send(lambda _: None, view, "get")
+    assert browser.who() == "ada"

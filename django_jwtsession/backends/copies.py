@@ -125,7 +125,8 @@ class WithCopy(db.SessionStore):
         elif claims.ep < read.row.epoch:
             self._have_passed(read.row.epoch)
         else:
-            self._be_over(self._admit(claims, read))
+            ended = self._admit(claims, read)
+            self._be_over(Ended.REFUSED if ended is Ended.NOT else ended)  # it lacks the key
 
     def _is_gone(self, now: float) -> Flow[bool]:
         """Ask the row only when the copy of it (or the last look) is a minute old."""
@@ -166,14 +167,16 @@ class WithCopy(db.SessionStore):
     def _read_under_copy(self) -> frozenset[str]:
         """Put the row in the place of the copy; what this request has changed stays on top.
 
-        Nothing happens where the row has ended or gone on without this request: saving says so.
+        Nothing happens where the row has ended, has gone on without this request, or opens with a
+        key alone of which there is no proof: saving says so.
         """
         assert isinstance(self.known, Copy)
         claims = self.known.claims
         read = self._read(claims.sid)
         if read is None or read.row.epoch != claims.ep:
             return _NONE
-        if self._admit(claims, read) is not Ended.NOT:
+        # A binding to a key may be younger than the copy: what goes out now is of that key.
+        if self._admit(claims, read) is not Ended.NOT or self._is_without_key(claims, read):
             return _NONE
         if read.row.version == claims.ver:  # what was copied is what the row holds
             self._enter(claims, read, Ended.NOT)

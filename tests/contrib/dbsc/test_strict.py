@@ -39,6 +39,16 @@ async def who(request: HttpRequest) -> HttpResponse:
     return HttpResponse((await request.auser()).get_username() or "anonymous")
 
 
+def refresh(request: Any) -> HttpResponse:
+    return HttpResponse(str(request.session.refresh()))
+
+
+def ask_again(request: Any) -> HttpResponse:
+    request.session.get("x")
+    request.session.revalidate()
+    return HttpResponse("asked")
+
+
 def over(request: HttpRequest) -> HttpResponse:
     over.session = request.session  # type: ignore[attr-defined]
     return HttpResponse(request.user.get_username())
@@ -49,6 +59,8 @@ urlpatterns = [
     path("data/", data),
     path("who/", who),
     path("over/", over),
+    path("refresh/", refresh),
+    path("ask-again/", ask_again),
     *site_urls.urlpatterns,
 ]
 
@@ -109,6 +121,23 @@ def test_cookie_from_before_the_binding_opens_for_a_minute_at_most(
     allowed = 10 if row_engine == "db" else 60
     assert home(thief) == ("ada" if seconds < allowed else "anonymous")
     assert home(browser.client) == "ada"
+
+
+@pytest.mark.parametrize("page", ["/put/?x=2", "/refresh/", "/ask-again/"])
+def test_cookie_from_before_the_binding_renews_itself_by_no_page(
+    row_engine: str, browser: Browser, user: User, clock: Any, page: str
+) -> None:
+    browser.login(user)
+    thief = browser.copy()
+    clock.shift(1)
+    browser.register()
+    for _ in range(4):
+        another_process()
+        thief.get(page, secure=True)
+        clock.shift(40)
+    assert home(thief) == "anonymous"
+    assert browser.get(page).status_code == 200
+    assert browser.get("/").content == b"ada"
 
 
 def test_proof_of_another_session_or_key_opens_nothing(bound: Browser, user: User) -> None:

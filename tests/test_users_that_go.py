@@ -567,6 +567,26 @@ def test_user_loaded_in_part_is_compared_by_what_is_known(ada: User, db_engine: 
 # --- a new password ------------------------------------------------------------------------------
 
 
+def test_password_that_a_view_sets_twice_keeps_the_session_that_has_the_last(
+    engine: str, visit: Visit, ada: User
+) -> None:
+    """Each time the same has another hash: of a form and a signal that both set it, say."""
+    own, other = log_in(visit, ada), log_in(visit, ada)
+
+    def change(request: HttpRequest) -> str:
+        user: Any = request.user
+        for _ in range(2):
+            user.set_password(NEW)
+            user.save()
+        update_session_auth_hash(request, user)
+        return "changed"
+
+    visit(change, by=own)
+    assert visit(who, by=own).content == b"ada"
+    assert visit(who, by=other).content == b"nobody"
+    assert ended_by(ada) == ada.pk
+
+
 def test_password_changed_by_a_session_of_a_header_keeps_that_session(
     engine: str, visit: Visit, ada: User
 ) -> None:

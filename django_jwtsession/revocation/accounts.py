@@ -116,6 +116,10 @@ def _end_now(user: Any, reason: EndReason) -> None:
     if todo is not None:
         session = getattr(todo.request, "session", None)
         before = _frozen(session) if _is_of(session, user) else {}
+        # Of passwords that follow each other it is the last that a session is to have.
+        todo.after_view[:] = [
+            each for each in todo.after_view if getattr(each, "args", ())[:2] != (user, reason)
+        ]
         todo.after_view.append(partial(_end_after_view, user, reason, before, session))
     elif reason is not EndReason.PASSWORD or _views_are_known():
         later.attempt(partial(_revoke, user, None, None, reason))

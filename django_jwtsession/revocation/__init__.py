@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .ending import (
+    arevoke_all_sessions,
     arevoke_session,
     arevoke_user_sessions,
     revoke_all_sessions,
@@ -14,6 +15,7 @@ from .health import FeedHealth, feed_health
 
 __all__ = [
     "FeedHealth",
+    "arevoke_all_sessions",
     "arevoke_session",
     "arevoke_user_sessions",
     "feed_health",

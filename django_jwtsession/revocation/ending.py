@@ -32,6 +32,7 @@ from .reasons import EndReason
 
 __all__ = [
     "Entry",
+    "arevoke_all_sessions",
     "arevoke_session",
     "arevoke_user_sessions",
     "begin_epoch",
@@ -125,6 +126,7 @@ def _before(name: str | None = None) -> float:
 
 arevoke_session = sync_to_async(revoke_session)
 arevoke_user_sessions = sync_to_async(revoke_user_sessions)
+arevoke_all_sessions = sync_to_async(revoke_all_sessions)
 
 
 class _Ended(NamedTuple):

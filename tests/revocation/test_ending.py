@@ -308,6 +308,8 @@ async def test_async_twins(user: Any, settings: Any) -> None:
     name = await sync_to_async(sid)(client)
     assert await revocation.arevoke_session(name) is True
     assert await revocation.arevoke_user_sessions(user) == 0
+    await sync_to_async(logged_in)(user)
+    assert await revocation.arevoke_all_sessions() == 1
 
 
 @pytest.mark.requirement("ASVS 7.4.1")

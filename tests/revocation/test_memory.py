@@ -99,6 +99,20 @@ def test_later_moment_counts_whichever_line_came_first(name: str, order: int) ->
     assert len(memory) == 1
 
 
+@pytest.mark.parametrize("name", ["7", ""])
+def test_line_is_superseded_if_another_has_its_place(name: str) -> None:
+    memory = Memory()
+    older, newer, kept = end(name, 10.0, pk=5), end(name, 20.0, pk=3), end(name, 10.0, "kept", pk=4)
+    assert not memory.is_superseded(older)
+    memory.put([older, newer, kept])
+    assert memory.is_superseded(older)
+    assert not memory.is_superseded(newer)
+    assert not memory.is_superseded(kept)
+    assert not memory.is_superseded(end("8" if name else "7", 10.0, pk=6))
+    assert not memory.is_superseded(end(name, None, pk=6))
+    assert not memory.is_superseded(line(new_sid()))
+
+
 def test_latest_end_is_that_of_any_user_or_of_everyone() -> None:
     memory = Memory()
     assert memory.latest_end() == 0.0

@@ -44,6 +44,16 @@ def test_own_end_counts_at_once_and_the_later_of_two_whatever_came_first(feed: F
     assert feed.end_of("living") is None
 
 
+def test_own_end_counts_no_more_than_a_later_one_that_was_read(
+    feed: Feed, line: Line, clock: Any
+) -> None:
+    line("one", epoch=9)
+    clock.shift(1)
+    feed.refresh()
+    add(feed, "one", 5)
+    assert feed.end_of("one") == 9
+
+
 @pytest.mark.parametrize("epochs", [(5, 9), (9, 5), (3, 5, 9), (9, 3, 5), (5, 9, 3), (5, 9, 9)])
 def test_last_epoch_but_one_is_the_same_in_whatever_order_a_process_ended_them(
     feed: Feed, epochs: tuple[int, ...]

@@ -9,6 +9,7 @@ import pytest
 from django.core.cache import caches
 
 from django_jwtsession.revocation.entries import Line
+from django_jwtsession.revocation.feed import Feed
 from django_jwtsession.revocation.relay import Copy, Relay
 
 
@@ -102,6 +103,11 @@ def test_places_know_nothing_of_each_other(cache: Any, clock: Any) -> None:
     assert (here.known, there.known) == ([1], [2])
     assert here.relay.is_turn_of_long_look()
     assert there.relay.is_turn_of_long_look()
+
+
+def test_feeds_of_two_places_make_a_copy_each(cache: Any) -> None:
+    assert Feed("here")._relay.is_turn_of_copy()
+    assert Feed("there")._relay.is_turn_of_copy()
 
 
 def test_pages_come_out_as_they_went_in(cache: Any) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # So many beginnings of text at most stand for one network: a /17 is 128 times a /24.
 _MAX_BEGINNINGS = 128
+_ZEROS = re.compile(r"(?<![^:])(?:0:){2,}")
 
 
 def network(text: str) -> Network | None:
@@ -60,11 +62,18 @@ def _texts(part: Network) -> Iterator[str]:
     else:
         groups = [f"{int(group, 16):x}" for group in part.network_address.exploded.split(":")]
         groups = groups[: part.prefixlen // 16]
-        yield ":".join(groups) + ":"
+        text = ":".join(groups) + ":"
+        yield text
+        # A row of zeros is written "::", the longest that an address has: inside, or at the end
+        # with what follows there.
+        zeros = [each for each in _ZEROS.finditer(text) if each.end() < len(text)]
+        if zeros:
+            longest = max(zeros, key=lambda each: len(each.group()))
+            yield f"{text[: longest.start()] or ':'}:{text[longest.end() :]}"
         given = len(groups)
         while given and groups[given - 1] == "0":
             given -= 1
-        if given < len(groups):  # zeros at the end are written "::"
+        if given < len(groups):
             yield ":".join(groups[:given]) + "::"
 
 

@@ -215,7 +215,7 @@ async def test_row_deleted_by_sql_is_found_within_thirty_seconds(
     session: Any, moved: Any, is_left_after: Any
 ) -> None:
     async def delete() -> None:
-        await Session.objects.all().adelete()
+        await Session._base_manager.all().adelete()
         moved(live.LOOK_EVERY + 1)
 
     assert await is_left_after(session, delete)

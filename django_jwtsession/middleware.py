@@ -129,7 +129,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
             session = self.SessionStore(request.COOKIES.get(options.name))
         request.session = session
         if isinstance(session, TokenSession):
-            session.environ = request.META
+            session.environ, session.cookies = request.META, request.COOKIES
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
         """Save, extend or delete the session as the request and the response ask for.

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Bound:
     # The thumbprint of the key without a proof of which this session opens nowhere: the claim `jkt`
     # of its tokens.
     jkt: str | None = None
+    # The request's cookies, where the middleware gave them; the proof is one of them.
+    cookies: Mapping[str, str] | None = None
 
     @property
     def device_bound(self) -> float | None:
@@ -58,10 +60,7 @@ class Bound:
 
     def is_locked(self) -> bool:
         """Tell whether the proof of the device's key that opened this session is too old now."""
-        return self.identity is not None and self._is_locked(self.identity.sid, self.jkt)
-
-    def _is_locked(self, sid: str, jkt: str | None) -> bool:
-        """Tell whether a session opens with a key alone of which this request has no proof."""
-        if jkt is None or self.bindings is None:
+        who, jkt, bindings = self.identity, self.jkt, self.bindings
+        if who is None or jkt is None or bindings is None:
             return False
-        return not self.bindings.opens(self, sid, jkt)
+        return not bindings.opens(self, who.sid, jkt)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from django.core.signals import setting_changed
-from django.http import HttpRequest
+from django.http import HttpRequest, parse_cookie
 from django.http.response import HttpResponseBase
 
 from ...backends.opening import Opening
@@ -22,7 +22,7 @@ from ...tokens.sid import sid_from_uuid, uuid_from_sid
 from .conf import setting
 from .models import Binding
 
-NAME, _IS, TYP, REFRESH = "__Host-dbsc", "; __Host-dbsc=", "dbp+jwt", "/dbsc/refresh"
+NAME, TYP, REFRESH = "__Host-dbsc", "dbp+jwt", "/dbsc/refresh"
 # What the browser is told of the cookie beforehand: with others it signs at each request.
 TOLD = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _ATTRIBUTES: Any = {"secure": True, "httponly": True, "samesite": "Lax"}
@@ -38,11 +38,11 @@ class Proofs:
 
     def find(self, session: Opening, sid: str) -> Claims | None:
         """Return the proof that came with the request of a session, if it is good now."""
-        cookies = "" if session.environ is None else session.environ.get("HTTP_COOKIE", "")
-        token = f"; {cookies}".rpartition(_IS)[2].partition(";")[0]
-        now = time.time()
+        cookies, now = session.cookies, time.time()
+        if cookies is None:  # it is read before the middleware has given it to the request
+            cookies = parse_cookie((session.environ or {}).get("HTTP_COOKIE", ""))
         try:
-            proof = self.codec.recall(token, now)
+            proof = self.codec.recall(cookies.get(NAME, ""), now)
         except BadToken:
             return None
         return proof if proof.sid == sid and now - proof.iat <= self._max_age else None

@@ -129,4 +129,4 @@ def test_proof_under_a_key_that_was_taken_away_opens_nothing(known: Browser, set
 
 def session_with(browser: Browser) -> Any:
     cookies = f"sessionid=x; {PROOF}={proof_of(browser)}"
-    return type("Session", (), {"environ": {"HTTP_COOKIE": cookies}})()
+    return type("Session", (), {"environ": {"HTTP_COOKIE": cookies}, "cookies": None})()

@@ -56,7 +56,8 @@ class SessionStore(RowKeys):
         if self._is_without_key(came, read):
             self._earlier = came if isinstance(came, Claims) else None
             return self._be_nobody(Ended.REFUSED)
-        return self._enter(came, read, ended)
+        self._enter(came, read, ended)
+        return self._seen(read)
 
     def _is_without_key(self, came: Claims | Key, read: Read) -> bool:
         """Tell whether the session is bound to a key that this request does not prove to have."""
@@ -123,17 +124,16 @@ class SessionStore(RowKeys):
         """Judge the generation of a token by the row's; this engine has none."""
         return Ended.NOT
 
-    def _enter(self, came: Claims | Key, read: Read, ended: Ended) -> dict[str, Any]:
-        """Be the session of a row, and return its data."""
+    def _enter(self, came: Claims | Key, read: Read, ended: Ended) -> None:
+        """Be the session of a row; what may be seen of its data is _seen()."""
         self.known, self.ended, self.identity = read, ended, read.content.identity
         self._expires_at = read.row.expires_at
         if isinstance(came, Key):
             self.cookie_due = True
-            return self._data_in(read.content)
+            return
         self._claims = came
         if came.ep != read.row.epoch:  # what is written is merged; no proof of before counts
             self.identity = self.identity.but(epoch=came.ep, part=came.sk, proved_at=None)
-        return self._seen(read)
 
     # --- a token of the engine `cookie` -----------------------------------------------------------
 

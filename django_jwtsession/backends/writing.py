@@ -149,6 +149,8 @@ class RowWriting(RowCreating):
             content = self._content_of(data, now, content.reads_on, new_keys)
             after |= {"data": self._sealed(content), "version": row.version + 1}
             where["version"] = row.version
+            if self._expires_at == row.expires_at:
+                del after["expires_at"]
             if (who.user, who.auth_time) != _login_of(read):
                 changed |= self._auth_columns()
         changed |= columns.of(after) | self._own_columns(data)

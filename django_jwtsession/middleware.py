@@ -249,17 +249,18 @@ def decide(request: HttpRequest, response: HttpResponseBase) -> Action:
     # Asked for by nearly no request: whether the visitor has done anything.
     passive = (refresh_due or options.save_every_request) and is_passive(request)
     saves = options.save_every_request and not (is_ours and (passive or session.is_behind(now)))
+    write = session.modified or saves
     return respond(
         has_cookie=(empty or began) and _has_cookie(request),
         empty=empty,
         began=began,
         ended=not is_ours or session.ended is Ended.HERE,
         no_token=is_ours and session.ended is Ended.NO_TOKEN,
-        write=session.modified or saves,
+        write=write,
         used=session.accessed,
         status=response.status_code,
         passive=passive,
-        shared=answer.may_be_shared(response),
+        shared=(empty or not write) and answer.may_be_shared(response),
         spoken=options.name in response.cookies,
         refresh_due=refresh_due,
         reissue_due=read and session.reissue_due(now),

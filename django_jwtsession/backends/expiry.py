@@ -105,7 +105,9 @@ class Expiry(Belonging):
 
     def _absolute_end(self) -> float | None:
         who = self.identity
-        return policy.absolute_end(who.auth_time if who else None, self._absolute_age())
+        if who is None or who.auth_time is None:
+            return None
+        return policy.absolute_end(who.auth_time, self._absolute_age())
 
     def _idle_end(self, now: float) -> float:
         end = policy.idle_end(now, self._age_from(now), self._absolute_end())

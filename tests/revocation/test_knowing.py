@@ -7,11 +7,14 @@ import time
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from django_jwtsession.models import Revocation
+from django_jwtsession.revocation import feed as feed_module
 from django_jwtsession.revocation import learning, reader
 from django_jwtsession.revocation.entries import Entry
 from django_jwtsession.revocation.feed import Feed, NewEpoch
+from django_jwtsession.revocation.publishing import publish
 
 from .conftest import Line
 
@@ -205,3 +208,24 @@ def test_what_is_known_when_all_is_read_is_not_asked_for(
     with django_assert_num_queries(0):
         assert [loading.end_of(name) for name in ("99", "mine", "living")] == [50, 60, None]
         assert loading.ended_before("7") == 150.0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_end_of_a_user_that_has_not_committed_orders_what_follows_in_its_transaction(
+    feed: Feed,
+) -> None:
+    """Of that user's sessions, or of everyone's, and of no session's."""
+    ends = [
+        Entry("u", "7", time.time() + 60, "test", before=5.5),
+        Entry("s", "one", time.time() + 60, "test", epoch=3),
+    ]
+    with transaction.atomic():
+        feed_module.get_feed().refresh()
+        publish(ends)
+        known = feed_module.get_feed()
+        assert (known.ended_before("7"), known.ended_before("8")) == (5.5, 0.0)
+        assert known.latest_end() == 5.5
+        publish([Entry("e", "", time.time() + 60, "test", before=6.5)])
+        assert (known.ended_before("7"), known.ended_before("8")) == (6.5, 6.5)
+        transaction.set_rollback(True)
+    assert known.ended_before("7") == 0.0

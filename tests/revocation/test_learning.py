@@ -267,3 +267,13 @@ def test_copy_is_waited_for_ten_seconds_and_made_once(pages: None) -> None:
         waiting.read_page(BEGAN + 11, relay)
     assert len(waiting.memory) == len(making.memory) == 100
     assert len(copies) == 1
+
+
+def test_each_part_of_what_is_known_is_rid_of_the_expired_in_turn(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt, parts = read(), []
+    monkeypatch.setattr(learnt.memory, "forget_before", lambda _, *part: parts.append(part))
+    for minute in range(learning._PARTS + 1):
+        learnt.look_back(BEGAN + 60 * minute, set())
+    assert parts == [(part % learning._PARTS, learning._PARTS) for part in range(len(parts))]

@@ -334,3 +334,15 @@ def test_copy_that_never_comes_is_waited_for_ten_seconds(
         feed.refresh()
     assert feed.count() == 100
     assert Revocation.objects.count() == 100
+
+
+def test_who_asks_for_what_is_true_now_is_not_content_with_what_another_has_asked(
+    clock: Any, line: Line
+) -> None:
+    one, two = processes(2)
+    poll([one, two], clock, 3)
+    one.refresh(0.0)
+    line("now")
+    clock.shift(0.01)
+    two.refresh(0.0)
+    assert two.is_ended("now")

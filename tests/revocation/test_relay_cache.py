@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.cache import caches
 
-from django_jwtsession.revocation.entries import Line
+from django_jwtsession.revocation.entries import Line, pack, unpack
 from django_jwtsession.revocation.feed import Feed
 from django_jwtsession.revocation.relay import Copy, Relay
 
@@ -232,3 +232,38 @@ def test_age_of_the_cache_is_told_to_people_in_milliseconds(
     assert pair[1].relay.age() == 1.0
     clock.shift(-9)  # of a server whose clock is behind
     assert pair[1].relay.age() == 0.0
+
+
+def test_who_finds_that_another_has_sent_meanwhile_takes_that_and_sends_after_it(
+    cache: Any, pair: tuple[Process, Process]
+) -> None:
+    one, _ = pair
+    segment = one.relay._segment
+    one.table.append(7)
+    asked = one.ask
+
+    def ask() -> list[Line]:
+        cache.add(segment(1), pack([line(8)]))
+        return asked()
+
+    one.ask = ask  # type: ignore[method-assign]
+    assert one.poll() == 0
+    assert one.known == [7, 8]
+    assert [[each.pk for each in unpack(cache.get(segment(number)))] for number in (1, 2)] == [
+        [8],
+        [7],
+    ]
+
+
+def test_what_another_has_sent_is_not_sent_again(
+    cache: Any, pair: tuple[Process, Process], clock: Any
+) -> None:
+    one, two = pair
+    one.table.append(7)
+    two.relay.keep([line(7)])  # it has read the line beside the cache
+    assert one.poll() == 0
+    clock.shift(1)
+    two.poll()
+    assert not two.relay._waiting
+    assert two.known == [7]
+    assert cache.get(one.relay._segment(2)) is None

@@ -35,6 +35,17 @@ def add(feed: Feed, name: str, epoch: int | None = None, **more: Any) -> None:
     feed.add(Entry(name=name, epoch=epoch, **values | more))
 
 
+def test_feed_is_due_after_its_interval_or_as_soon_as_somebody_cannot_wait(
+    feed: Feed, clock: Any
+) -> None:
+    clock.shift(0.3)
+    assert not feed.due()
+    assert not feed.due(0.5)
+    assert feed.due(0.2)
+    clock.shift(0.8)
+    assert feed.due()
+
+
 # --- its own ends ---------------------------------------------------------------------------------
 
 

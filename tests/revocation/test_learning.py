@@ -277,3 +277,22 @@ def test_each_part_of_what_is_known_is_rid_of_the_expired_in_turn(
     for minute in range(learning._PARTS + 1):
         learnt.look_back(BEGAN + 60 * minute, set())
     assert parts == [(part % learning._PARTS, learning._PARTS) for part in range(len(parts))]
+
+
+def test_lines_of_an_open_transaction_and_those_that_come_meanwhile_are_not_counted(
+    line: Line, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line("old")
+    learnt, counts_after = read(), reader.counts_after
+    pending = {line("pending").pk, line("7", kind="u", before=1.5).pk}
+    line("other")
+    assert names(learnt.look(BEGAN + 1, pending)) == ["other"]
+
+    def counts(*args: Any) -> tuple[int, int]:
+        line("late")
+        return counts_after(*args)
+
+    monkeypatch.setattr(reader, "counts_after", counts)
+    assert learnt.look_back(BEGAN + 60, pending) == []
+    assert not caplog.messages
+    assert learnt.settled

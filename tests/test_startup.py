@@ -11,8 +11,9 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# A busy machine is as slow for Django's start as for ours. It takes 14.5 to 14.7 MB.
-MOST_MEGABYTES = 15
+# A busy machine is as slow for Django's start as for ours. It takes 14.5 to 14.7 MB, on newer
+# Pythons 16.1: cryptography's library alone takes 8.4 there, 6.9 on 3.11.
+MOST_MEGABYTES = 15 if sys.version_info < (3, 12) else 17
 MOST_SECONDS = 0.3
 MOST_OF_DJANGO_S = 1.5
 

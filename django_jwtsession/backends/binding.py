@@ -60,7 +60,10 @@ class Bound:
 
     def is_locked(self) -> bool:
         """Tell whether the proof of the device's key that opened this session is too old now."""
-        who, jkt, bindings = self.identity, self.jkt, self.bindings
-        if who is None or jkt is None or bindings is None:
+        return self.identity is not None and self._is_locked(self.identity.sid, self.jkt)
+
+    def _is_locked(self, sid: str, jkt: str | None) -> bool:
+        """Tell whether a session opens with a key alone of which this request has no proof."""
+        if jkt is None or self.bindings is None:
             return False
-        return not bindings.opens(self, who.sid, jkt)
+        return not self.bindings.opens(self, sid, jkt)

@@ -67,8 +67,7 @@ class WithCopy(db.SessionStore):
             return False
         if time.time() >= came.rv + patience:
             return False
-        jkt, bindings = came.jkt, self.bindings
-        if jkt is not None and bindings is not None and not bindings.opens(self, came.sid, jkt):
+        if came.jkt is not None and self._is_locked(came.sid, came.jkt):
             return False
         newest = written.get(came.sid)
         return newest is None or newest[:2] <= (came.ep, came.ver)

@@ -65,7 +65,7 @@ class SessionStore(RowKeys):
             return False
         self.jkt = self.bindings.key_of(came.sid, read.content.identity.user, came.jkt)
         self.cookie_due = self.cookie_due or self.jkt != came.jkt
-        return self.jkt is not None and not self.bindings.opens(self, came.sid, self.jkt)
+        return self._is_locked(came.sid, self.jkt)
 
     def _read(self, sid: str, lock: bool = False) -> Read | None:
         """Return the row of a session and what it holds; None for none, or one under no key."""

@@ -66,6 +66,12 @@ def confirm(victim: Visitor, user: User) -> None:
     assert victim.post("/pages/confirm/", data).status_code == 302
 
 
+def take_next_secret(settings: Any) -> None:
+    """Sign with another SECRET_KEY; the one before goes to the fallbacks."""
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "the next secret key of the tests, which is long enough too"
+
+
 def change_password(victim: Visitor, user: User) -> None:
     def view(request: Any) -> None:
         request.user.set_password("another horse")
@@ -552,8 +558,7 @@ def test_secret_key_that_moves_to_the_fallbacks_logs_no_parallel_request_out(
 ) -> None:
     """Each of them upgrades the stored hash in Django's get_user()."""
     tabs = [victim.copy() for _ in range(4)]
-    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
-    settings.SECRET_KEY = "the next secret key of the tests, which is long enough too"
+    take_next_secret(settings)
     for tab in tabs:
         assert tab.who() == "ada"
         assert tab.status == 200
@@ -567,8 +572,7 @@ def test_hash_is_upgraded_once_and_outlives_the_fallback(
     victim: Visitor, user: User, clock: Any, settings: Any
 ) -> None:
     sid = victim.sid()
-    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
-    settings.SECRET_KEY = "the next secret key of the tests, which is long enough too"
+    take_next_secret(settings)
     assert victim.who() == "ada"
     clock.shift(4 * 86400)  # an extension seals all anew
     assert victim.who() == "ada"
@@ -584,8 +588,7 @@ def test_upgrade_in_a_request_that_goes_on_after_a_proof_begins_no_epoch(
     """It would take the session away from who has just given the password."""
     assert victim.who() == "ada"
     late = victim.copy()
-    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
-    settings.SECRET_KEY = "the next secret key of the tests, which is long enough too"
+    take_next_secret(settings)
 
     def view(request: Any) -> None:
         assert request.session["basket"] == "book"
@@ -605,8 +608,7 @@ def test_upgrade_by_a_copy_that_still_reads_brings_no_cookie(
     victim: Visitor, user: User, clock: Any, settings: Any
 ) -> None:
     thief = victim.copy()
-    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
-    settings.SECRET_KEY = "the next secret key of the tests, which is long enough too"
+    take_next_secret(settings)
     assert victim.who() == "ada"
     prove(victim, user)
     clock.shift(READS_ON)

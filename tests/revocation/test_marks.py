@@ -81,6 +81,14 @@ def test_marks_of_a_quarter_of_an_hour_ago_are_forgotten_but_the_last() -> None:
     assert marks.since(NOW + 2999, LONG_LOOK_BACK) == 1000 + 2999 - LONG_LOOK_BACK - MARGIN
     marks.note(NOW + 9000, 9000)
     assert marks.since(NOW + 9000, LONG_LOOK_BACK) == 1000 + 2999 - MARGIN
+    marks.note(NOW + 18000, 9000)
+    assert len(marks._marks) == 1
+
+
+def test_who_began_before_the_oldest_mark_looks_back_to_that() -> None:
+    """And not at the whole table: another thread has noted meanwhile what it found."""
+    marks = noted((NOW, 1000), (NOW + LONG_LOOK_BACK, 2000))
+    assert marks.since(NOW - 1, LOOK_BACK) == 1000 - MARGIN
 
 
 def test_lines_that_were_read_are_known_by_key_and_moment_for_a_quarter_of_an_hour() -> None:

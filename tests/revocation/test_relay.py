@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from django_jwtsession.models import Revocation
-from django_jwtsession.revocation import entries, learning, reader, relay
+from django_jwtsession.revocation import asking, learning, reader, relay
 from django_jwtsession.revocation.feed import Feed
 
 from .conftest import Line
@@ -152,14 +153,6 @@ def test_what_one_process_has_read_the_other_takes_from_the_cache(
         with django_assert_num_queries(0):
             second.refresh()
         assert [feed.end_of(f"{number}") for feed in feeds] == [5, 5]
-
-
-def test_lines_that_wait_for_the_cache_are_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "_MOST_WAITING", 2)
-    one = relay.Relay("")
-    for pk in range(4):
-        one.keep([entries.Line(pk, "s", f"{pk}", None, None, "", "", 0.0, 0.0)])
-    assert list(one._waiting) == [2, 3]
 
 
 def test_cache_that_cannot_keep_a_copy_costs_nothing_but_the_copy(
@@ -336,13 +329,17 @@ def test_copy_that_never_comes_is_waited_for_ten_seconds(
     assert Revocation.objects.count() == 100
 
 
+@pytest.mark.parametrize("beside", [False, True], ids=["in turn", "beside the asker"])
 def test_who_asks_for_what_is_true_now_is_not_content_with_what_another_has_asked(
-    clock: Any, line: Line
+    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch, beside: bool
 ) -> None:
     one, two = processes(2)
     poll([one, two], clock, 3)
     one.refresh(0.0)
     line("now")
     clock.shift(0.01)
-    two.refresh(0.0)
+    # `two` holds the connection that the thread that asks may be waiting for.
+    monkeypatch.setattr(asking, "_is_owed", lambda *_: beside)
+    with two._lock if beside else nullcontext():
+        two.refresh(0.0)
     assert two.is_ended("now")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.cache import caches
 
+from django_jwtsession.revocation import relay
 from django_jwtsession.revocation.entries import Line, pack, unpack
 from django_jwtsession.revocation.feed import Feed
 from django_jwtsession.revocation.relay import Copy, Relay
@@ -267,3 +268,11 @@ def test_what_another_has_sent_is_not_sent_again(
     assert not two.relay._waiting
     assert two.known == [7]
     assert cache.get(one.relay._segment(2)) is None
+
+
+def test_lines_that_wait_for_the_cache_are_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "_MOST_WAITING", 2)
+    one = Relay("")
+    for pk in range(4):
+        one.keep([line(pk)])
+    assert list(one._waiting) == [2, 3]

@@ -220,17 +220,8 @@ docs: $(VENV)/.installed-docs
 package: $(VENV)/.installed-test $(VENV)/.installed-package
 	rm -rf dist
 	$(BIN)/python .ci/package.py dist
-	$(MAKE) sbom
-	$(BIN)/python -m pytest -q tests/test_packaging.py
-
-.PHONY: sbom
-
-# What a site gets with the wheel, and nothing that only tests need.
-sbom: $(VENV)/.installed-package
-	@rm -rf build/sbom && $(BIN)/python -m venv build/sbom
-	@build/sbom/bin/python -m pip install --quiet dist/*.whl
-	$(BIN)/cyclonedx-py environment --output-reproducible --spec-version 1.6 \
-		--output-file dist/django-jwtsession.cdx.json build/sbom/bin/python
+	$(BIN)/python .ci/sbom.py dist
+	$(BIN)/python -m pytest -q tests/packaging
 
 clean:
 	rm -rf $(VENV) $(BENCH) $(ECOSYSTEM) .tox build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache

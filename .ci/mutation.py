@@ -67,7 +67,7 @@ ROOMS: dict[str, tuple[list[str], list[str]]] = {
             *("tests/test_middleware.py", "tests/test_asgi.py", "tests/answers"),
             *("tests/history/test_events.py", "tests/history/test_edges.py"),
             *("tests/backends/test_undelivered_epochs.py", "tests/backends/test_epochs.py"),
-            *("tests/moving/test_in.py", "tests/test_users_that_go.py"),
+            *("tests/moving", "tests/test_users_that_go.py"),
             "tests/contrib/dbsc/test_seen.py",
         ],
     ),

@@ -144,7 +144,8 @@ def _follows(one: Watched, read: Any, now: float) -> bool:
     if one.who.user not in (None, who.user):
         return False
     one.expires_at = read.row.expires_at
-    if who.epoch != one.who.epoch:
+    # A view that sets a password begins the epoch first and stores the new hash when it has ended.
+    if who.epoch != one.who.epoch or one.is_doubted:
         one.follow(who, one.store._data_in(read.content))
     return True
 

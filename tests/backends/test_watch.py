@@ -13,7 +13,7 @@ from unittest.mock import AsyncMock
 import pytest
 import time_machine
 from asgiref.sync import sync_to_async
-from django.contrib.auth import alogin, aupdate_session_auth_hash
+from django.contrib.auth import HASH_SESSION_KEY, alogin, aupdate_session_auth_hash
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connections
 from django.http import HttpRequest
@@ -281,6 +281,30 @@ async def test_own_new_password_is_no_end_and_the_next_one_by_staff_is(
     assert not waiting.done()
     await change_password()
     assert await waiting
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
+async def test_look_between_the_epoch_of_a_new_password_and_its_hash_ends_nothing(
+    session: Any,
+    client: AsyncClient,
+    engine: str,
+    moved: Any,
+    judged: Judgements,
+    entered: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "_DOUBT", live.LOOK_EVERY)
+    waiting = await entered(session)
+    user, own = await ada(), store_class(engine)(client.cookies["sessionid"].value)
+    await sync_to_async(user.set_password)("another")
+    await User.objects.filter(pk=user.pk).aupdate(password=user.password)
+    await own.acycle_key()  # as update_session_auth_hash() does, before it stores the hash
+    await judged(waiting.done)
+    await own.aset(HASH_SESSION_KEY, user.get_session_auth_hash())
+    await own.asave()
+    moved(live.LOOK_EVERY + 1)
+    await judged(waiting.done)
+    await leave(waiting)
 
 
 @pytest.mark.parametrize("engine", ["hybrid"], indirect=True)

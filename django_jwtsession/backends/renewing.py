@@ -157,10 +157,18 @@ class RowRenewing(RowWriting):
         """Read the row again where the answer is late: it may be gone, or ahead of this request."""
         if self.sets_no_cookie:
             return False
-        if isinstance(self.known, Read) and not is_late(self.known.at, now):
+        if self._is_fresh(now):
             return True
         yield
         return self._read_again(now)
+
+    def _is_fresh(self, now: float) -> bool:
+        """Tell whether the row was read just now, and has no later epoch that is known here."""
+        if not isinstance(self.known, Read) or is_late(self.known.at, now):
+            return False
+        who, feed = self._identity(), self._feed
+        knows_all = feed.is_complete or not feed.polls()
+        return not (knows_all and feed.is_ended(who.sid, who.epoch))
 
     def _read_again(self, now: float) -> bool:
         """Go on from the row as it is now; False where it has ended, or its epoch has passed."""

@@ -374,3 +374,13 @@ def test_late_answer_brings_no_cookie_of_before_though_the_clock_was_set_back(
     assert tab.get(then=meanwhile) == DATA
     assert not tab.response.cookies
     assert browser.get() == DATA
+
+
+def test_quick_answer_brings_no_cookie_of_an_epoch_that_this_process_knows_to_have_passed(
+    browser: Browser, clock: Any
+) -> None:
+    clock.shift(WINDOW + 1)
+    tab = another(browser)
+    assert tab.get(then=lambda: browser.get(act=lambda session: session.prove())) == DATA
+    assert not tab.response.cookies
+    assert browser.get() == DATA

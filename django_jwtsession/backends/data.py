@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import marshal
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 
@@ -170,7 +170,15 @@ class Changes:
         return Data({key: value for key, value in merged.items() if key not in self.deleted})
 
 
-def changes(before: dict[str, Any], after: dict[str, Any], config: Config) -> Changes:
+class Serializing(Protocol):
+    """The settings, and any session: they know what serializes its data."""
+
+    @property
+    def serializer(self) -> Any:
+        """The class."""
+
+
+def changes(before: dict[str, Any], after: dict[str, Any], config: Serializing) -> Changes:
     """Return what `after` has otherwise than `before`, key by key."""
     written = {
         key: value
@@ -180,7 +188,7 @@ def changes(before: dict[str, Any], after: dict[str, Any], config: Config) -> Ch
     return Changes(Data(written), frozenset(before.keys() - after.keys()))
 
 
-def _same(old: Any, new: Any, config: Config) -> bool:
+def _same(old: Any, new: Any, config: Serializing) -> bool:
     """Compare as stored: 1, True and 1.0 are equal in Python, and three values in JSON.
 
     Arrays compare to arrays, so `==` is for values that surely give a bool.

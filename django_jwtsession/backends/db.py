@@ -14,6 +14,7 @@ from django.contrib.sessions.backends.base import CreateError
 
 from ..exceptions import BadToken, Reason
 from ..models.tables import Session
+from ..models.times import to_datetime
 from ..revocation import ending as revocation
 from ..tokens.claims import Claims
 from ..tokens.sid import sid_from_uuid
@@ -157,9 +158,11 @@ class SessionStore(RowKeys):
             elif not self._overwrite(data, read, cookie_until=until):
                 return self._from_row(came)
         except CreateError:
-            # A parallel request was faster; or a row is in the way that no key opens any more.
+            # A parallel request was faster; or a row is in the way that no key opens any more. One
+            # that was seen after the token was made is of a server with a newer key.
             is_there = self._read(came.sid) is not None
-            if is_there or rows.delete(self.model, self._pk, epoch__lte=came.ep):
+            older = {"epoch__lte": came.ep, "last_seen_at__lt": to_datetime(came.iat + 1)}
+            if is_there or rows.delete(self.model, self._pk, **older):
                 return self._from_row(came)
             return self._be_over(Ended.REFUSED)
         self.cookie_due = True

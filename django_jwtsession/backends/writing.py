@@ -233,6 +233,7 @@ class RowWriting(RowCreating):
             "epoch": self.identity.epoch,
             "expires_at": self._expires_at,
             "cookie_until": cookie_until,
+            "last_seen_at": now,
         }
         changed = columns.of(after) | self._auth_columns()
         if not rows.update(self.model, self._pk, changed, epoch=row.epoch, version=row.version):

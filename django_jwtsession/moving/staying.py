@@ -11,6 +11,7 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.db import IntegrityError
 from django.http import HttpRequest
 
+from ..backends import data as session_data
 from ..backends.data import AUTH_KEYS
 from . import notes
 from .sources import Source
@@ -113,16 +114,12 @@ class _Staying:
             if note is None:
                 return False
             moved = notes.lead(self.moves_to, note)
-        was, now = self.data_that_came, self._session_cache
-        changed = {key for key in was | now if key not in was or was[key] != now.get(key)}
-        changed |= was.keys() - now.keys()
-        if moved.identity is None or changed & AUTH_KEYS:
+        found = session_data.changes(self.data_that_came, self._session_cache, self)
+        if moved.identity is None or found.keys & AUTH_KEYS:
             raise UpdateError
-        for key in changed:
-            if key in now:
-                moved[key] = now[key]
-            else:
-                moved.pop(key, None)
+        moved.update(found.written)
+        for key in found.deleted:
+            moved.pop(key, None)
         moved.save()
         if moved.has_rows:
             self.sets_no_cookie = True  # the browser has the new one, or the old one leads there

@@ -333,6 +333,36 @@ def test_row_whose_key_is_gone_gives_way_to_the_cookie_that_holds_it_all(
 
 
 @pytest.mark.parametrize("engine", ["db", "hybrid"])
+@pytest.mark.parametrize("had_row", [False, True])
+def test_row_whose_key_is_yet_to_come_stays_as_a_newer_server_has_written_it(
+    site: Any, user: User, clock: Any, settings: Any, engine: str, had_row: bool
+) -> None:
+    """Of two servers that have left the engine `cookie`, one has the new secret already."""
+    old, new = (f"a {name} secret of thirty-two characters at least" for name in ("old", "new"))
+    settings.JWTSESSION = {"KEYS": [old]}
+    browser = Visitor()
+    if had_row:
+        site(engine)
+        browser.login(user)
+        clock.shift(60)
+    site("cookie")
+    browser.login(user)
+    late = browser.copy()
+    clock.shift(60)
+    site(engine)
+    settings.JWTSESSION = {"KEYS": [new, old]}
+    browser.put(basket="book")
+    settings.JWTSESSION = {"KEYS": [old]}
+    another_process()
+    assert late.who() == ""
+    assert late.cookie
+    settings.JWTSESSION = {"KEYS": [new, old]}
+    another_process()
+    assert browser.data() == {"basket": "book"}
+    assert browser.who() == "ada"
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"])
 def test_row_whose_key_is_gone_gives_way_to_no_cookie_of_an_epoch_before(
     site: Any, user: User, settings: Any, engine: str
 ) -> None:

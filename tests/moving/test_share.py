@@ -165,6 +165,22 @@ def test_what_is_written_while_another_server_moves_the_session_goes_along(
         assert Session.objects.count() == 1
 
 
+@pytest.mark.parametrize("value", [True, 1.0, "1"])
+def test_value_that_changes_its_type_alone_goes_along_too(
+    db_engine: None, moving_in: Any, old_db: Old, ada: User, value: Any
+) -> None:
+    key = old_db.login(ada, x=1)
+    moving_in(old_db, MIGRATE_SHARE=0)
+    moved, slow = Visitor(cookie=key), Visitor(cookie=key)
+
+    def write(request: Any) -> None:
+        of_another_server(moved.who, moving_in, old_db)
+        request.session["x"] = value
+
+    slow.do(write)
+    assert repr(moved.data()["x"]) == repr(value)
+
+
 def test_all_that_a_request_saves_is_in_the_cookie_that_it_gets(
     moving_in: Any, settings: Any, ada: User
 ) -> None:

@@ -33,11 +33,12 @@ def hs256(message: bytes) -> bytes:
     return hmac.digest(b"secret", message, hashlib.sha256)
 
 
-def with_rsa(bits: int, payload: dict[str, Any]) -> str:
+def with_rsa(bits: int, payload: dict[str, Any], **members: Any) -> str:
     key = rsa.generate_private_key(65537, bits)
     jwk = json.loads(RSAAlgorithm.to_jwk(key.public_key()))
     sign = RSAAlgorithm(RSAAlgorithm.SHA256).sign
-    header = {"alg": "RS256", "typ": "dbsc+jwt", "jwk": jwk}
+    header = {"alg": "RS256", "typ": "dbsc+jwt", "jwk": jwk, **members}
+    header = {name: value for name, value in header.items() if value is not None}
     return compact(header, payload, lambda message: sign(message, key))
 
 
@@ -173,16 +174,34 @@ def refreshes(browser: Browser) -> dict[str, str]:
     """Return what is no signature of the challenge, without being one of another key."""
     key, good = browser.key, {"jti": browser.challenge}
     header, signed = {"alg": "ES256", "typ": "dbsc+jwt"}, browser.key.jws(good)
+    p384 = Key(ec.SECP384R1())
     return {
         "alg none": compact({**header, "alg": "none"}, good),
         "alg HS256": compact({**header, "alg": "HS256"}, good, hs256),
         "wrong typ": key.jws(good, typ="dbp+jwt"),
+        "no typ": key.jws(good, typ=None),
         "with a jwk": key.jws(good, jwk=key.jwk),
         "with another's jwk": Key().jws(good, jwk=Key().jwk),
+        "P-384": compact({**header, "alg": "ES384"}, good, p384.sign),
+        "P-384 as ES256": compact(header, good, p384.sign),
+        "P-384 with its jwk": compact({**header, "jwk": p384.jwk}, good, p384.sign),
+        "RSA-1024": with_rsa(1024, good, jwk=None),
+        "RSA-1024 with its jwk": with_rsa(1024, good),
+        "RSA-1024 as ES256": with_rsa(1024, good, alg="ES256", jwk=None),
+        "RSA-2048": with_rsa(2048, good, jwk=None),
+        "crit": key.jws(good, crit=["b64"]),
+        "kid": key.jws(good, kid="1"),
         "truncated": signed[:-20],
+        "no signature": signed.rpartition(".")[0] + ".",
+        "two parts": signed.rpartition(".")[0],
         "8 KiB": key.jws({**good, "x": "x" * 8192}),
         "empty": "",
+        "not base64": "a.b.c",
+        "not ASCII": "\xe9.\xe9.\xe9",
+        "payload is a list": key.jws([good]),  # type: ignore[arg-type]
+        "very nested": nested(key),
         "another aud": key.jws({**good, "aud": "https://evil.test"}),
+        "another page's aud": key.jws({**good, "aud": "https://testserver/dbsc/start"}),
     }
 
 
@@ -194,8 +213,10 @@ def test_refresh_that_was_tampered_with_gives_no_proof_and_ends_nothing(
     sid = browser.sid
     response = browser.answer(refreshes(browser)[name])
     assert response.status_code == 400
+    assert response["Content-Type"] == "application/json"
     assert PROOF not in response.cookies
     assert Session.objects.get().sid == sid
+    assert browser.get("/").content == b"ada"
 
 
 @pytest.mark.parametrize("sid", ["", "x", "é", '"', "A" * 22, "A" * 9000])

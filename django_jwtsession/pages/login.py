@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -108,17 +108,32 @@ class LoginView(InOneLanguage, SameSiteMixin, views.LoginView):
         try:
             # Not in the one around a test case, whose commit what follows a login would wait for.
             with savepoint(using) if later.in_transaction(using) else nullcontext():
-                return super().form_valid(form)
+                response = super().form_valid(form)
+                self._save()
+                return response
         except DatabaseError as error:
             if not takes_no_writes(error):
                 raise
             tell_of_failure(error)
             return self._not_now(form)
 
+    def _save(self) -> None:
+        """Write the session while there is a form to say that it could not be done."""
+        session: Any = self.request.session
+        if getattr(session, "has_rows", False) and session.modified:
+            session.save()
+            session.modified, session.cookie_due = False, True
+
     def _not_now(self, form: Any) -> HttpResponse:
-        """Show the form again with a 503; the session is as it came, and nobody is logged in."""
+        """Show the form again with a 503; nobody is logged in.
+
+        The session is as it came, or has ended where the login had been stored in part.
+        """
         request: Any = self.request
-        store = type(request.session)
+        store, failed = type(request.session), request.session
+        if getattr(failed, "began_epoch", False):
+            with suppress(DatabaseError):
+                failed.flush()
         request.session = session_of(store, request) or store(request.COOKIES.get(options.name))
         request.session.environ = request.META
         request.user = AnonymousUser()

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django_jwtsession.backends import answer
 from django_jwtsession.models import Session
 from django_jwtsession.models.writable import takes_no_writes
+from django_jwtsession.signals import session_created
 from tests.conftest import Visit, read, write
 
 from ..factories import PASSWORD, UserFactory
@@ -59,6 +60,28 @@ def test_login_fails_with_a_message_and_works_afterwards(
     assert "sessionid" not in response.cookies
     said = [one.getMessage() for one in caplog.records if "takes no writes" in one.getMessage()]
     assert len(said) == 1
+    read_only.end()
+    assert client.post(reverse("login"), credentials).status_code == 302
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
+def test_login_whose_second_write_fails_is_none(
+    engine: str, client: Client, read_only: ReadOnly
+) -> None:
+    """A disk that has room for the row and for nothing more."""
+    credentials = {"username": UserFactory().username, "password": PASSWORD}
+
+    def fill(**kwargs: Any) -> None:
+        read_only.begin()
+
+    session_created.connect(fill)
+    try:
+        response = client.post(reverse("login"), credentials)
+    finally:
+        session_created.disconnect(fill)
+    assert response.status_code == 503
+    assert "Nobody can sign in at the moment" in response.content.decode()
+    assert "sessionid" not in response.cookies
     read_only.end()
     assert client.post(reverse("login"), credentials).status_code == 302
 

@@ -179,7 +179,8 @@ class SessionStore(RowKeys):
     def _deleting(self, session_key: str | None) -> Flow[None]:
         yield
         if session_key is None or session_key in (self._token, self.session_key):
-            self._ends_own()
+            if self._ends_own():
+                self.ended = Ended.HERE
             return
         came = self._named(session_key)
         read = None if came is None else self._read(came.sid)

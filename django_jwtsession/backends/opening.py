@@ -187,7 +187,7 @@ class Opening(Bound, SessionAPI):
 
     def _be_nobody(self, ended: Ended | None = None) -> dict[str, Any]:
         """Let go of a session that is none, or has ended: what comes next is a new one."""
-        if ended is not None:
+        if ended is not None and self.ended is not Ended.HERE:
             self.ended = ended
         self._given = self._token = None
         self._claims = self.identity = self.known = self.jkt = None

@@ -73,7 +73,7 @@ class RowRenewing(RowWriting):
             if self._swap_epoch(read, found, data, is_soft, proves):
                 return
             read = self._read(mine.sid)
-        if self._identity().user is not None:
+        if self._identity().user is not None and self.ended is not Ended.HERE:
             raise SessionInterrupted("The session has ended while the request was running.")
         self._create(data)
 

@@ -26,7 +26,7 @@ class RowKeys(RowRenewing):
 
     def _get_session_key(self) -> str | None:
         """The key of 40 characters: a credential, the same until a login or a proof of identity."""
-        if self.identity is None and "_session_cache" not in self.__dict__:
+        if self.identity is None:
             given = self._given
             if not isinstance(given, str):
                 return None if given is None else self._key_after_loading()
@@ -39,7 +39,8 @@ class RowKeys(RowRenewing):
         return self._known_key()
 
     def _key_after_loading(self) -> str | None:
-        self._session_cache = self.load()
+        data = self.load()
+        self.__dict__.setdefault("_session_cache", data)  # it may have been cleared, unread
         return self._known_key()
 
     def _known_key(self) -> str | None:

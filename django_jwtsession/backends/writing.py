@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY
-from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.backends.base import CreateError, UpdateError
 
 from ..models.retry import Written
 from ..tokens import session_key as keys
@@ -60,8 +60,13 @@ class RowWriting(RowCreating):
             self._create(data)
             return
         part = came.sk if isinstance(came, Claims) else came.part
-        self.identity = Identity(came.sid, new_epoch(0, time.time()), part or keys.new_key_part())
-        self._insert(data)
+        before, epoch = self.identity, new_epoch(0, time.time())
+        self.identity = Identity(came.sid, epoch, part or keys.new_key_part())
+        try:
+            self._insert(data)
+        except CreateError:  # it goes on as it was
+            self.identity = before
+            raise
 
     def _row_to_write(self) -> Read | None:
         """Return the row that a write changes, None if there was none.

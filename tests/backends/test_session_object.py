@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from django.contrib import messages
+from django.contrib.auth import alogin, login
 from django.contrib.auth.models import User
-from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.core import checks
 from django.db.models import signals
 from django.test import Client, TestCase
@@ -453,3 +454,85 @@ def test_session_that_is_too_large_is_a_500_that_says_so_and_nothing_is_cut_off(
     assert SessionTooLarge in errors
     visitor.client.raise_request_exception = True
     assert visitor.data() == {"x": 1}
+
+
+# --- as with Django's engines ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
+@pytest.mark.parametrize("ends", [False, True])
+def test_session_that_could_not_be_created_anew_goes_on_as_it_was(
+    engine: str, user: User, ends: bool
+) -> None:
+    visitor = Visitor()
+    visitor.login(user)
+
+    def view(request: Any) -> None:
+        assert "x" not in request.session
+        with pytest.raises(CreateError):
+            request.session.save(must_create=True)
+        if ends:
+            request.session.flush()
+        else:
+            request.session["x"] = 1
+
+    before = visitor.copy()
+    visitor.do(view, "post")
+    assert visitor.data() == ({} if ends else {"x": 1})
+    assert (before.who(), Session.objects.count()) == (("", 0) if ends else ("ada", 1))
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
+@pytest.mark.parametrize("mode", MODES)
+def test_who_logs_in_after_the_view_has_deleted_the_session_is_logged_in(
+    engine: str, user: User, mode: str
+) -> None:
+    visitor = Visitor(mode)
+    visitor.login(user)
+    sid = Session.objects.get().sid
+
+    def view(request: Any) -> None:
+        request.session.get("x")
+        request.session.delete()
+        login(request, user)
+
+    async def aview(request: Any) -> None:
+        await request.session.aget("x")
+        await request.session.adelete()
+        await alogin(request, user)
+
+    visitor.send(view, aview, "post")
+    assert visitor.who() == "ada"
+    assert Session.objects.get().sid != sid
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
+def test_cookie_of_a_session_that_the_view_has_deleted_unread_goes(engine: str, user: User) -> None:
+    visitor = Visitor()
+    visitor.login(user)
+
+    def view(request: Any) -> Any:
+        request.session.delete()
+        return request.session.get("x")
+
+    visitor.do(view, "post")
+    assert not visitor.cookie
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
+@pytest.mark.parametrize("algorithm", ["A256GCM", "HS256"])
+def test_session_that_was_cleared_unread_has_its_key(
+    engine: str, user: User, settings: Any, algorithm: str
+) -> None:
+    settings.JWTSESSION = {"ALGORITHMS": [algorithm]}
+    visitor = Visitor()
+    visitor.put(x=1)
+
+    def view(request: Any) -> tuple[Any, Any]:
+        request.session.clear()
+        return request.session.session_key, dict(request.session.items())
+
+    key, data = visitor.do(view, "post")
+    assert data == {}
+    assert import_module(ENGINES[engine]).SessionStore(key).exists(key)
+    assert visitor.data() == {}

@@ -18,6 +18,7 @@ JWK = jose.jwk(EC_KEY.public_key())
 TYP = "dbsc+jwt"
 HEAD = {"alg": "ES256", "typ": TYP}
 PAYLOAD = {"jti": "challenge"}
+OURS = ("https://a.example", "https://a.example/start")
 
 
 def signed(head: Any, payload: Any = PAYLOAD, key: ec.EllipticCurvePrivateKey = EC_KEY) -> str:
@@ -97,6 +98,20 @@ def test_key_is_there_just_where_it_is_asked_for() -> None:
 def test_signature_has_64_bytes(size: int) -> None:
     message = signed(HEAD).rpartition(".")[0]
     assert refusal(f"{message}.{jose.b64(bytes(size))}") == Reason.HEADER
+
+
+@pytest.mark.parametrize("aud", OURS)
+def test_audience_that_is_named_is_one_of_ours(aud: str) -> None:
+    payload = PAYLOAD | {"aud": aud}
+    shown = Presented(signed(HEAD, payload), TYP, with_key=False, audience=OURS)
+    assert shown.payload == payload
+
+
+@pytest.mark.parametrize("aud", ["https://b.example", [*OURS], {}, "", None], ids=str)
+def test_other_audience_is_refused(aud: Any) -> None:
+    with pytest.raises(BadToken) as refused:
+        Presented(signed(HEAD, PAYLOAD | {"aud": aud}), TYP, with_key=False, audience=OURS)
+    assert refused.value.reason == Reason.AUDIENCE
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,22 @@ def test_time_is_judged_at_each_read() -> None:
     assert one.recall(token, NOW).exp == NOW + 60
 
 
+def test_token_that_is_kept_begins_and_ends_at_the_moment_of_one_that_is_read() -> None:
+    one = codec("A256GCM")
+    token = one.issue(a_session(iat=NOW, exp=NOW + 60, nbf=NOW + 10), NOW)
+    one.recall(token, NOW + 10)
+    for now in (NOW - 5, NOW + 60 + 14.5):
+        assert one.recall(token, now) == one.read(token, now)
+    assert refusal(one, token, NOW - 5.5) == Reason.NOT_YET_VALID
+    assert refusal(one, token, NOW + 60 + 15) == Reason.EXPIRED
+
+
+def test_who_has_read_nothing_keeps_nothing() -> None:
+    one = codec("A256GCM")
+    one.keep_read(a_login(), DATA)
+    assert not one._recent
+
+
 def test_refused_tokens_are_refused_again(algorithm: str) -> None:
     one = codec(algorithm)
     token = one.issue(a_login(), NOW)

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from django_jwtsession.models import Session
+from django_jwtsession.tokens.sid import new_sid, uuid_from_sid
 
 PASSWORD = "a long enough password"
 
@@ -36,6 +37,7 @@ class SessionFactory(factory.django.DjangoModelFactory[Session]):
     class Meta:
         model = Session
 
+    id = factory.LazyFunction(lambda: uuid_from_sid(new_sid()))
     user = factory.SubFactory(UserFactory)
     created_at = factory.LazyFunction(timezone.now)
     authenticated_at = factory.LazyAttribute(

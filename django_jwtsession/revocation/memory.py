@@ -1,6 +1,6 @@
 """What a process knows of ended sessions: 20 bytes a line, in sorted arrays of digests.
 
-A session is known by 64 bits of a digest of its sid. Sids are random, 128 bits, and made by the
+A session is known by 64 bits of a digest of its sid. Sids are random, 122 bits, and made by the
 site: that a living one is taken for one of a million ended ones happens once in 10^13 looks.
 """
 

@@ -144,6 +144,7 @@ TURNS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("7.1.2", "yours", 'JWTSESSION["POLICY"]', jwt(POLICY="django_jwtsession.policy.staff")),
     ("7.2.1", "not met", "MIDDLEWARE", {"MIDDLEWARE": []}),
     ("7.2.2", "yours", "SESSION_ENGINE", {"SESSION_ENGINE": f"{DJANGO}db"}),
+    ("7.2.2", "not met", "SESSION_ENGINE", {"SESSION_ENGINE": "no.such.engine"}),
     ("7.2.3", "not met", "SESSION_ENGINE", {"SESSION_ENGINE": "no.such.engine"}),
     ("7.2.4", "not met", 'JWTSESSION["REVOCATION_POLL"]', jwt(REVOCATION_POLL=None)),
     ("7.2.4", "not met", "SESSION_ENGINE", {"SESSION_ENGINE": f"{DJANGO}signed_cookies"}),
@@ -195,6 +196,7 @@ TURNS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("9.1.3", "not met", 'JWTSESSION["KEYS"]', jwt(KEYS=["/no/such/file.pem"])),
     ("9.2.1", "not met", 'JWTSESSION["LEEWAY"]', jwt(LEEWAY=3600)),
     ("9.2.2", "yours", "SESSION_ENGINE", {"SESSION_ENGINE": f"{DJANGO}signed_cookies"}),
+    ("9.2.2", "not met", "SESSION_ENGINE", {"SESSION_ENGINE": "no.such.engine"}),
     ("9.2.3", "yours", 'JWTSESSION["AUDIENCE"]', {"JWTSESSION": {}}),
     (
         "9.2.3",
@@ -212,6 +214,14 @@ TURNS: list[tuple[str, str, str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("engine", "bits"), [("cookie", {122}), ("db", {122, 108, 230}), ("hybrid", {122, 108, 230})]
+)
+def test_random_bits_are_those_that_are_drawn(capsys: Any, engine: str, bits: set[int]) -> None:
+    why = sheet(capsys, SESSION_ENGINE=f"{OURS}{engine}")["7.2.3"]["why"]
+    assert {int(number) for number in re.findall(r"\d+", why)} == bits  # six of a UUID's are not
+
+
 @pytest.mark.parametrize(("number", "verdict", "setting", "settings"), TURNS)
 def test_setting_turns_the_verdict_and_is_named(
     capsys: Any, number: str, verdict: str, setting: str, settings: dict[str, Any]
@@ -222,8 +232,8 @@ def test_setting_turns_the_verdict_and_is_named(
     assert verdict == "met" or one["write"], "nothing says what to write"
 
 
-def test_each_verdict_that_settings_show_has_one_that_turns_it() -> None:
-    assert {number for number, *_ in TURNS} >= SHOWN
+def test_each_requirement_that_settings_show_has_one_with_which_it_is_not_met() -> None:
+    assert {number for number, verdict, *_ in TURNS if verdict == "not met"} >= SHOWN
 
 
 def test_settings_that_cannot_be_read_leave_nothing_met_that_rests_on_them(capsys: Any) -> None:
@@ -238,7 +248,7 @@ def test_sessions_of_deactivated_users_are_found_in_the_table(capsys: Any, user:
     get_user_model().objects.update(is_active=False)  # which tells nobody
     one = sheet(capsys)["7.4.2"]
     assert (one["verdict"], one["setting"]) == ("not met", "DATABASES")
-    assert one["why"].startswith("1 sessions")
+    assert one["why"].startswith("1 session of")
 
 
 def test_table_that_is_not_there_is_no_way_to_end_sessions(
@@ -304,8 +314,9 @@ def test_markdown_has_a_row_for_each_requirement(capsys: Any) -> None:
 
 
 def test_text_says_what_to_write(capsys: Any) -> None:
-    _, text = audit(capsys, SESSION_COOKIE_SECURE=False)
+    _, text = audit(capsys, SESSION_COOKIE_SECURE=False, SESSION_COOKIE_AGE=86400)
     assert "3.3.1  NOT MET" in text
+    assert "1 day without use, 90 days in all." in text
     assert "    Write: SESSION_COOKIE_SECURE = True" in text
     assert text.endswith(f"{len(SHOWN) - 2} met, 2 not met, {31 - len(SHOWN)} yours.\n")
 

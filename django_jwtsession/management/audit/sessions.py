@@ -25,8 +25,13 @@ Judge = Callable[[Site], Finding]
 
 def _span(seconds: float) -> str:
     """Return a duration as people say it."""
-    units = (("days", _DAY), ("hours", 3600), ("minutes", 60))
-    return next((f"{seconds / n:g} {unit}" for unit, n in units if seconds >= n), f"{seconds:g} s")
+    units = (("day", _DAY), ("hour", 3600), ("minute", 60))
+    found = (_counted(seconds / n, unit) for unit, n in units if seconds >= n)
+    return next(found, f"{seconds:g} s")
+
+
+def _counted(number: float, what: str) -> str:
+    return f"{number:g} {what}{'' if number == 1 else 's'}"
 
 
 # --- 7.1: what is written down -------------------------------------------------------------------
@@ -84,9 +89,9 @@ def _made_anew(site: Site) -> Finding:
 
 
 def _random(site: Site) -> Finding:
-    why = "128 random bits name a session, 108 more are in its key."
+    why = "A key has 230 random bits: the 122 that name the session, and 108 beside them."
     if site.engine == "cookie":
-        why = "128 random bits name a session; the token says the rest itself."
+        why = "No key opens a session, only its token; 122 random bits name it, which open nothing."
     return met("SESSION_ENGINE", why)
 
 
@@ -161,10 +166,10 @@ def _gone_users(site: Site) -> Finding:
             "A backend accepts users who are not active.",
             "A backend that does not, such as Django's ModelBackend",
         )
-    if site.left_over:
+    if left := site.left_over:
         return not_met(
             "DATABASES",
-            f"{site.left_over} sessions of deactivated users are in the table: no signal told.",
+            f"{_counted(left, 'session')} of deactivated users in the table: no signal told.",
             "manage.py jwtsession revoke --user NAME; save users instead of update()",
         )
     why = "Whoever is deleted or deactivated is signed out everywhere; others are refused."
@@ -296,7 +301,7 @@ REQUIREMENTS = (
     Requirement("7.1.3", 2, "Sessions of single sign-on are written down", _sign_on_on_paper),
     Requirement("7.2.1", 1, "Tokens are verified on the server", of_engine(_on_the_server)),
     Requirement("7.2.2", 1, "Tokens are made anew, no static keys", of_engine(_made_anew)),
-    Requirement("7.2.3", 1, "Names of sessions have 128 random bits", of_engine(_random)),
+    Requirement("7.2.3", 1, "Keys of sessions have 128 random bits", of_engine(_random)),
     Requirement("7.2.4", 1, _FRESH, _but(_new_at_login, _NO_END, *_STATELESS)),
     Requirement("7.3.1", 2, "Ends when it is not used", of_engine(_idle)),
     Requirement("7.3.2", 2, "Ends however much it is used", _but(_absolute, _NO_LIMIT, *_DJANGOS)),

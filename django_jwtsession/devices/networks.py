@@ -10,6 +10,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # So many beginnings of text at most stand for one network: a /17 is 128 times a /24.
 _MAX_BEGINNINGS = 128
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 _ZEROS = re.compile(r"(?<![^:])(?:0:){2,}")
 
 
@@ -21,10 +22,19 @@ def network(text: str) -> Network | None:
     text = text.strip()
     for written in (text, _completed(text)):
         try:
-            return ipaddress.ip_network(written, strict=False)
+            found = ipaddress.ip_network(written, strict=False)
         except ValueError:
             continue
+        return _unmapped(found)
     return None
+
+
+def _unmapped(found: Network) -> Network:
+    """Return a network of IPv4 that is written as IPv6 as one of IPv4, as addresses are stored."""
+    if isinstance(found, ipaddress.IPv6Network) and found.subnet_of(_MAPPED):
+        address = int(found.network_address) & 0xFFFFFFFF
+        return ipaddress.IPv4Network((address, found.prefixlen - 96))
+    return found
 
 
 def _completed(text: str) -> str:

@@ -24,6 +24,10 @@ from django_jwtsession.devices.networks import beginnings, is_in, network
         ("2001:DB8:0:1", "2001:db8:0:1::/64"),
         ("2001:db8::/48", "2001:db8::/48"),
         ("2001:db8::1", "2001:db8::1/128"),
+        ("::ffff:192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::ffff:0:0/95", "::fffe:0:0/95"),
     ],
 )
 def test_beginning_of_an_address_is_its_network(text: str, meant: str) -> None:

@@ -42,10 +42,12 @@ def test_sessions_of_a_network_end_and_no_others(db_engine: None) -> None:
     assert left() == kept
     events = SessionEvent.objects.filter(kind="revoked")
     assert {event.detail["reason"] for event in events} == {"command"}
-    assert run("revoke", "--ip", "2001:db8::/32") == "Ended 1 sessions."
+    assert run("revoke", "--ip", "2001:db8::/32") == "Ended 1 session."
 
 
-@pytest.mark.parametrize("asked", ["192.0.2.128/25", "192.0.2.129/32", "192.0.2.129"])
+@pytest.mark.parametrize(
+    "asked", ["192.0.2.128/25", "192.0.2.129/32", "192.0.2.129", "::ffff:192.0.2.128/121"]
+)
 def test_network_is_met_exactly(db_engine: None, asked: str) -> None:
     SessionFactory(ip_address="192.0.2.129")
     kept = SessionFactory(ip_address="192.0.2.127")
@@ -56,7 +58,7 @@ def test_network_is_met_exactly(db_engine: None, asked: str) -> None:
 def test_address_that_is_kept_as_prefix_is_found(db_engine: None, settings: Any) -> None:
     settings.JWTSESSION = {"STORE_IP": "prefix"}
     SessionFactory(ip_address="192.0.2.0")
-    assert run("revoke", "--ip", "192.0.2.77") == "Ended 1 sessions."
+    assert run("revoke", "--ip", "192.0.2.77") == "Ended 1 session."
 
 
 def test_user_address_and_age_of_the_login_count_together(db_engine: None) -> None:
@@ -71,7 +73,7 @@ def test_user_address_and_age_of_the_login_count_together(db_engine: None) -> No
     SessionFactory(user=ada, created_at=old)
     before = (now - timedelta(days=1)).isoformat()
     arguments = ("--user", "ada", "--ip", "192.0.2.0/24", "--before", before)
-    assert run("revoke", *arguments) == "Ended 1 sessions."
+    assert run("revoke", *arguments) == "Ended 1 session."
     assert left() == kept
 
 
@@ -93,8 +95,8 @@ def test_sessions_without_rows_end_by_their_login(cookie_engine: None) -> None:
     grace = browser(UserFactory(), REMOTE_ADDR="198.51.100.7")
     gone = browser(UserFactory(), REMOTE_ADDR="192.0.2.8")
     gone.post("/logout/")
-    assert run("revoke", "--ip", "192.0.2.", "--dry-run") == "1 sessions would end."
-    assert run("revoke", "--ip", "192.0.2.") == "Ended 1 sessions."
+    assert run("revoke", "--ip", "192.0.2.", "--dry-run") == "1 session would end."
+    assert run("revoke", "--ip", "192.0.2.") == "Ended 1 session."
     assert ada.get("/closed/").status_code == 302
     assert grace.get("/closed/").status_code == 200
 
@@ -111,6 +113,8 @@ def test_sessions_without_rows_end_by_their_login(cookie_engine: None) -> None:
         ("--ip", "192.0.2.0/99"),
         ("--before", "yesterday"),
         ("--before", "2026-13-01"),
+        ("--before", "0001-01-01T00:00+01:00"),
+        ("--before", "9999-12-31T23:59-12:00"),
         ("--user", "nobody", "--ip", "192.0.2.0/24"),
     ],
 )
@@ -158,8 +162,13 @@ def test_erase_ends_the_sessions_and_leaves_nothing_but_others_history(engine: s
 
 
 def test_erase_asks_for_the_name(db_engine: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    row = SessionFactory(user__username="ada")
+    row, ask = SessionFactory(user__username="ada"), input
     monkeypatch.setattr("builtins.input", lambda _: "grace")
+    with pytest.raises(CommandError, match="nothing was erased"):
+        run("erase", "--user", "ada")
+    assert left() == {row.pk}
+    monkeypatch.setattr("sys.stdin", StringIO())  # as under cron
+    monkeypatch.setattr("builtins.input", ask)
     with pytest.raises(CommandError, match="nothing was erased"):
         run("erase", "--user", "ada")
     assert left() == {row.pk}

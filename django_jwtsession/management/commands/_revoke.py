@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -76,11 +76,12 @@ def moment_of(text: str) -> datetime:
     try:
         day = parse_date(text)
         at = datetime.combine(day, time()) if day is not None else parse_datetime(text)
-    except ValueError:
-        at = None
-    if at is None:
-        raise CommandError(f"{text!r} is no time: write 2026-11-20 or 2026-11-20T08:30+01:00.")
-    return timezone.make_aware(at) if timezone.is_naive(at) else at
+        if at is not None:
+            # In UTC, as databases keep it, the first and the last day are not whole.
+            return (timezone.make_aware(at) if timezone.is_naive(at) else at).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise CommandError(f"{text!r} is no time: write 2026-11-20 or 2026-11-20T08:30+01:00.")
 
 
 def revoke_where(wanted: Wanted, dry_run: bool = False) -> int:

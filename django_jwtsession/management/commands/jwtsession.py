@@ -1,4 +1,4 @@
-"""``manage.py jwtsession``: keys and tokens from the command line."""
+"""``manage.py jwtsession``: keys, tokens, sessions and the site's sheet, on the command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _STDIN = "-"
 
 
 class Command(BaseCommand):
-    help = "Makes keys for sessions, and says what is in a session token."
+    help = (
+        "Makes keys for sessions, says what is in a token, lists and ends sessions, and judges"
+        " the site."
+    )
     # Keys are made, and tokens looked at, where the settings are not right yet.
     requires_system_checks = ()
 
@@ -140,7 +143,8 @@ class Command(BaseCommand):
             before=None if before is None else _revoke.moment_of(before),
         )
         count = _revoke.revoke_where(wanted, dry_run)
-        self.stdout.write(f"{count} sessions would end." if dry_run else f"Ended {count} sessions.")
+        sessions = f"{count} session{'' if count == 1 else 's'}"
+        self.stdout.write(f"{sessions} would end." if dry_run else f"Ended {sessions}.")
 
     def status(self, *, json: bool, **options: Any) -> None:
         """Print how the feed is doing; exit with 1 where something is wrong, for monitoring."""
@@ -171,7 +175,7 @@ class Command(BaseCommand):
     def erase(self, *, user: str, noinput: bool, **options: Any) -> None:
         """End a user's sessions and delete what is kept on them, once the name was typed again."""
         found = _user(user)
-        if not noinput and input(f"To erase what is kept on {user}, type the name: ") != user:
+        if not noinput and _typed(f"To erase what is kept on {user}, type the name: ") != user:
             raise CommandError("That is another name: nothing was erased.")
         self.stdout.write(f"Erased {_person.erase(found)} rows.")
 
@@ -182,6 +186,13 @@ def _user(name: str) -> Any:
         return model._default_manager.get_by_natural_key(name)
     except model.DoesNotExist:
         raise CommandError(f"There is no user {name!r}.") from None
+
+
+def _typed(question: str) -> str:
+    try:
+        return input(question)
+    except EOFError:  # nobody is there
+        raise CommandError("Nobody has answered: nothing was erased.") from None
 
 
 def _text(at: datetime) -> str:

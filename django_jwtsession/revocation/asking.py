@@ -22,7 +22,7 @@ from .announcements import pending
 from .entries import FOR_GOOD, SESSION, Line
 from .isolation import reads_old_snapshot
 from .learning import Learning
-from .relay import Relay
+from .relay import BETWEEN_LOOKS, SOON, Relay, latest_look, promise
 
 logger = logging.getLogger("django_jwtsession")
 
@@ -30,10 +30,6 @@ logger = logging.getLogger("django_jwtsession")
 PATIENCE = 1.0
 # Polls of many processes spread: an interval is a random part of the setting from here up.
 _SHORTEST_INTERVAL = 0.85
-
-# With REVOCATION_CACHE, in intervals: from one look at it to the next, and to one more if another
-# process is just asking. Together they are the second of the two intervals that are promised.
-_BETWEEN_LOOKS, _SOON = 0.9, 0.1
 
 # How long (seconds) it counts that an epoch has begun, and how.
 RECENT = 6.0
@@ -124,13 +120,17 @@ class Asking:
         # While the database is out of reach, or does not answer at all, nobody queues up for it.
         if self._outage or self._out_of_patience or not self._learning.complete:
             return False
-        return max_age is not None or self.age() > (4 if _cache() else 2) * poll_interval()
+        interval = poll_interval()
+        return max_age is not None or self.age() > (promise(interval) if _cache() else 2 * interval)
 
     def _ask_once(self, max_age: float | None) -> None:
         connection: Any = connections[current_alias()]
         if connection.needs_rollback:  # a broken transaction is no outage, and no answer
             return
         if not self._lock.acquire(blocking=False):
+            if self._relay.hangs(PATIENCE):  # who asks waits for the cache, not for the database
+                self._ask(max_age)
+                return
             if not self._must_wait(max_age):
                 return
             if _is_owed(current_alias(), connection):
@@ -188,6 +188,7 @@ class Asking:
         if relay is not None and counts and max_age is None:
             known_at = relay.poll(
                 started,
+                self._asked_at,
                 poll_interval(),
                 take=lambda lines: new.extend(learning.take(started, lines)),
                 ask=ask,
@@ -200,9 +201,9 @@ class Asking:
             learning.read_page(started, relay)
         elif counts and learning.is_long_look_due(started, relay):
             found = learning.look_back(started, pending)
-            if relay is not None:
-                relay.keep(found)
             new += found
+            if relay is not None:
+                relay.pass_on(found, lambda lines: new.extend(learning.take(started, lines)))
             self._forget_old()
         for line in new:
             if line.kind == SESSION:
@@ -212,13 +213,17 @@ class Asking:
 
     def _answered(self, known_at: float | None) -> None:
         """Note since when everything is known (by the process's own clock), and ask again later."""
-        now, rest = monotonic(), poll_interval() * random.uniform(_SHORTEST_INTERVAL, 1)  # noqa: S311
+        now, interval = monotonic(), poll_interval()
+        rest = interval * random.uniform(_SHORTEST_INTERVAL, 1)  # noqa: S311
         if known_at is None:  # another process is asking for all
-            self._next_ask = now + rest * _SOON
+            self._next_ask = now + rest * SOON
             return
         self._asked_at = max(known_at, self._asked_at)
         # Not earlier: until then asking is due, and who cannot go on without it waits for it.
-        self._next_ask = now + rest * _BETWEEN_LOOKS if _cache() else self._asked_at + rest
+        self._next_ask = self._asked_at + rest
+        if _cache():
+            last = max(self._asked_at + latest_look(interval), now + rest * SOON)
+            self._next_ask = min(now + rest * BETWEEN_LOOKS, last)
         self._out_of_patience = False
         if self._outage:
             logger.warning("The database can be read again.")

@@ -127,7 +127,8 @@ class Learning:
             load.copy = relay.copy()
             if load.copy is None and relay.is_turn_of_copy():
                 load.makes = uuid4().hex
-            return bool(load.copy or load.makes) or started > load.began_at + _WAIT_FOR_COPY
+            if not load.copy and not load.makes and not relay.rests():
+                return started > load.began_at + _WAIT_FOR_COPY
         return True
 
     def _read_copied(self, load: _Load, relay: Relay, started: float) -> bool:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.cache import caches
 
 from django_jwtsession.models import Revocation
 from django_jwtsession.revocation import announcements, asking, publishing
 from django_jwtsession.revocation import feed as feed_module
+from django_jwtsession.revocation import shared as shared_module
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def polling(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
     """As on a site, not in Django's test environment; the monotonic clock moves with the other."""
     monkeypatch.setattr(feed_module, "in_test_environment", lambda: False)
     monkeypatch.setattr(publishing, "in_test_environment", lambda: False)
-    for module in (asking, feed_module, announcements, publishing):
+    for module in (asking, feed_module, announcements, publishing, shared_module):
         monkeypatch.setattr(module, "monotonic", lambda: time.time())
     # No jitter: an interval is a second.
     monkeypatch.setattr(asking, "_SHORTEST_INTERVAL", 1.0)
@@ -37,3 +39,17 @@ def line(db: None) -> Line:
         return Revocation.objects.create(name=name, **values)
 
     return line
+
+
+@pytest.fixture
+def shared(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The cache that REVOCATION_CACHE names, and nothing in it."""
+    monkeypatch.setattr(shared_module, "monotonic", lambda: time.time())
+    settings.CACHES = {
+        name: {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": name}
+        for name in ("default", "shared")
+    }
+    settings.JWTSESSION = {"REVOCATION_CACHE": "shared"}
+    for each in caches.all():
+        each.clear()
+    return caches["shared"]

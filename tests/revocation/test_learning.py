@@ -251,6 +251,7 @@ def test_copy_is_waited_for_ten_seconds_and_made_once(pages: None) -> None:
     relay: Any = SimpleNamespace(
         copy=lambda: copies[-1] if copies else None,
         is_turn_of_copy=lambda: bool(turns) and turns.pop(0),
+        rests=lambda: False,
         put_page=lambda *page: put.append(page[1]),
         put_copy=copies.append,
     )

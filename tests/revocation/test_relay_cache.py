@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
 import pytest
 from django.core.cache import caches
 
-from django_jwtsession.revocation import relay
 from django_jwtsession.revocation.entries import Line, pack, unpack
 from django_jwtsession.revocation.feed import Feed
 from django_jwtsession.revocation.relay import Copy, Relay
 
-
-def line(pk: int) -> Line:
-    return Line(pk, "s", f"{pk}", None, None, "", "test", 2e9, 1.0)
-
-
-class Process:
-    """A process: `table` has the keys of lines that all see, `known` those it knows."""
-
-    def __init__(self, table: list[int], place: str = "") -> None:
-        self.table = table
-        self.relay = Relay(place)
-        self.known: list[int] = []
-        self.questions = 0
-
-    def take(self, lines: list[Line]) -> None:
-        self.known += [one.pk for one in lines if one.pk not in self.known]
-
-    def ask(self) -> list[Line]:
-        self.questions += 1
-        new = [line(pk) for pk in self.table if pk not in self.known]
-        self.take(new)
-        return new
-
-    def poll(self, interval: float = 1.0) -> Any:
-        """Return how many seconds ago all was known, None where that is found out by another."""
-        known_at = self.relay.poll(time.time(), interval, self.take, self.ask)
-        return None if known_at is None else round(time.time() - known_at, 6)
+from .relays import Process, line
 
 
 @pytest.fixture
-def cache(settings: Any) -> Any:
-    settings.CACHES = {
-        name: {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": name}
-        for name in ("default", "shared")
-    }
-    settings.JWTSESSION = {"REVOCATION_CACHE": "shared"}
-    for each in caches.all():
-        each.clear()
-    return caches["shared"]
-
-
-@pytest.fixture
-def pair(cache: Any, clock: Any) -> tuple[Process, Process]:
+def pair(shared: Any, clock: Any) -> tuple[Process, Process]:
     """Two processes that have heard of each other; the turn of the first is over."""
     table: list[int] = []
     one, two = Process(table), Process(table)
@@ -64,28 +26,30 @@ def pair(cache: Any, clock: Any) -> tuple[Process, Process]:
     return one, two
 
 
-def stands(cache: Any) -> dict[str, float]:
+def stands(shared: Any) -> dict[str, float]:
     """Return for how many seconds what is in the cache stays there, by its name."""
-    prefix = ":1:django_jwtsession:feed:"
-    found = {key: round(end - time.time()) for key, end in cache._expire_info.items()}
-    assert all(key.startswith(prefix) for key in found)
-    return {key.removeprefix(prefix): seconds for key, seconds in found.items()}
+    found = {}
+    for key, end in shared._expire_info.items():
+        parts = re.fullmatch(r":1:django_jwtsession:feed:\w{12}:(.*)", key)
+        assert parts
+        found[parts[1]] = round(end - time.time())
+    return found
 
 
-@pytest.mark.parametrize(("interval", "turn"), [(0.2, 1), (1.0, 1), (1.5, 2), (5.0, 5)])
+@pytest.mark.parametrize(("interval", "turn"), [(0.2, 1), (1.0, 1), (1.5, 1), (5.0, 5)])
 def test_names_and_times_of_what_stands_in_the_cache(
-    cache: Any, clock: Any, interval: float, turn: int
+    shared: Any, clock: Any, interval: float, turn: int
 ) -> None:
     process = Process([7], "here")
     assert process.poll(interval) == 0
-    run = process.relay._run
-    assert stands(cache) == {"here:pulse": 900, "here:turn": turn, f"here:{run}:1": 900}
-    cache.clear()
+    chain = process.relay._ends[0]
+    assert stands(shared) == {"here:pulse": 900, "here:turn": turn, f"here:after:{chain}": 900}
+    shared.clear()
     process.relay.put_page("copy-1", 3, [], [])
     process.relay.put_copy(Copy("copy-1", 4, 99))
     assert process.relay.is_turn_of_copy()
     assert process.relay.is_turn_of_long_look()
-    assert stands(cache) == {
+    assert stands(shared) == {
         "here:copy-1:3": 600,
         "here:copy": 540,
         "here:copying": 300,
@@ -96,7 +60,7 @@ def test_names_and_times_of_what_stands_in_the_cache(
     assert not caches["default"]._cache  # type: ignore[attr-defined]
 
 
-def test_places_know_nothing_of_each_other(cache: Any, clock: Any) -> None:
+def test_places_know_nothing_of_each_other(shared: Any, clock: Any) -> None:
     here, there = Process([1], "here"), Process([2], "there")
     for _ in range(3):
         assert here.poll() == there.poll() == 0
@@ -106,12 +70,12 @@ def test_places_know_nothing_of_each_other(cache: Any, clock: Any) -> None:
     assert there.relay.is_turn_of_long_look()
 
 
-def test_feeds_of_two_places_make_a_copy_each(cache: Any) -> None:
+def test_feeds_of_two_places_make_a_copy_each(shared: Any) -> None:
     assert Feed("here")._relay.is_turn_of_copy()
     assert Feed("there")._relay.is_turn_of_copy()
 
 
-def test_pages_come_out_as_they_went_in(cache: Any) -> None:
+def test_pages_come_out_as_they_went_in(shared: Any) -> None:
     relay = Relay("")
     assert relay.copy() is None
     copy = Copy("copy-1", 2, 99)
@@ -140,10 +104,11 @@ def test_news_tells_since_when_all_is_known(pair: tuple[Process, Process], clock
 @pytest.mark.parametrize(
     ("asked_after", "looked_after", "age", "questions"),
     [
-        (1, 1.99, 1.99, 0),  # whatever was asked, all that was there at the look before is known
+        (1, 1.89, 1.89, 0),  # whatever was asked, all that was there at the look before is known
+        (1, 1.99, 1, 0),  # not long enough before: but its turn is not over
         (1, 2.01, 0, 1),  # the question may have been as long ago
         (1, 100, 0, 1),
-        (99.5, 100, 2, 0),  # it was just now: its turn is not over
+        (99.5, 100, 1, 0),
     ],
 )
 def test_news_after_a_pause_is_an_answer_if_its_turn_is_not_over(
@@ -168,34 +133,38 @@ def test_news_after_a_pause_is_an_answer_if_its_turn_is_not_over(
     assert paused.known == [1, 2][: 1 + questions]
 
 
-def test_what_was_asked_beside_the_turn_of_another_reaches_all(
-    pair: tuple[Process, Process], cache: Any, clock: Any
+def test_what_was_asked_in_the_place_of_another_reaches_all(
+    pair: tuple[Process, Process], shared: Any, clock: Any
 ) -> None:
     one, two = pair
     one.poll()
     clock.shift(100)
-    cache.add("django_jwtsession:feed::turn", "of a third that is asking", 1)
+    one.relay._cache.call("add", "turn", "of-a-third", 1)
     one.table.append(1)
     assert two.poll() == 0
     assert two.poll() is None  # now it is young enough
     assert two.questions == 2
     clock.shift(1)
     two.table.clear()  # gone, but it was read
-    assert (two.poll(), one.poll()) == (0, 2)
+    assert two.poll() == 0
+    clock.shift(1.1)
+    one.poll()
     assert one.known == [1]
 
 
 def test_two_that_send_at_once_write_over_nothing(
-    pair: tuple[Process, Process], cache: Any, clock: Any
+    pair: tuple[Process, Process], shared: Any, clock: Any
 ) -> None:
     one, two = pair
     two.poll()
     one.poll()
+    two.poll()
     one.relay.keep([line(1)])
     two.relay.keep([line(2), line(1)])
-    one.relay._send(one.take)
-    two.relay._send(two.take)
-    assert (one.relay._number, two.relay._number) == (1, 2)
+    one.relay._send(1.0, one.take)
+    two.relay._send(1.0, two.take)
+    assert list(two.relay._ends)[:2] == list(one.relay._ends)
+    assert len(two.relay._ends) == 3
     assert not two.relay._waiting
     assert two.known == [1]
     one.poll()
@@ -236,28 +205,27 @@ def test_age_of_the_cache_is_told_to_people_in_milliseconds(
 
 
 def test_who_finds_that_another_has_sent_meanwhile_takes_that_and_sends_after_it(
-    cache: Any, pair: tuple[Process, Process]
+    shared: Any, pair: tuple[Process, Process]
 ) -> None:
     one, _ = pair
-    segment = one.relay._segment
+    [end], call = one.relay._ends, one.relay._cache.call
     one.table.append(7)
     asked = one.ask
 
     def ask() -> list[Line]:
-        cache.add(segment(1), pack([line(8)]))
+        call("add", f"after:{end}", ("other", pack([line(8)])))
         return asked()
 
     one.ask = ask  # type: ignore[method-assign]
     assert one.poll() == 0
     assert one.known == [7, 8]
-    assert [[each.pk for each in unpack(cache.get(segment(number)))] for number in (1, 2)] == [
-        [8],
-        [7],
-    ]
+    name, segment = call("get", "after:other")
+    assert [each.pk for each in unpack(segment)] == [7]
+    assert list(one.relay._ends) == [end, "other", name]
 
 
 def test_what_another_has_sent_is_not_sent_again(
-    cache: Any, pair: tuple[Process, Process], clock: Any
+    shared: Any, pair: tuple[Process, Process], clock: Any
 ) -> None:
     one, two = pair
     one.table.append(7)
@@ -267,12 +235,4 @@ def test_what_another_has_sent_is_not_sent_again(
     two.poll()
     assert not two.relay._waiting
     assert two.known == [7]
-    assert cache.get(one.relay._segment(2)) is None
-
-
-def test_lines_that_wait_for_the_cache_are_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "_MOST_WAITING", 2)
-    one = Relay("")
-    for pk in range(4):
-        one.keep([line(pk)])
-    assert list(one._waiting) == [2, 3]
+    assert len(one.relay._ends) == 2

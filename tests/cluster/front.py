@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,15 +77,52 @@ def pgbouncer(target: int) -> Iterator[int]:
             program.kill()
 
 
+class Redis:
+    """A Redis that keeps nothing on a disk; it can be full, hang, die and come back empty."""
+
+    def __init__(self, path: Path, port: int) -> None:
+        self._path, self._port = path, port
+        self.url = f"redis://127.0.0.1:{port}/1"
+        self.start()
+
+    def start(self) -> None:
+        arguments = ["--bind", "127.0.0.1", "--port", str(self._port), "--save", ""]
+        arguments += ["--dir", str(self._path)]
+        self._program = Program("redis", self._path / "log", "redis-server", *arguments)
+        self._program.await_port(self._port)
+
+    def _ask(self, *command: object) -> None:
+        import redis
+
+        with redis.from_url(self.url) as client:
+            client.execute_command(*command)
+
+    def flush(self) -> None:
+        self._ask("FLUSHALL")
+
+    def fill(self) -> None:
+        """Take no writes; what is there can be read."""
+        self._ask("CONFIG", "SET", "maxmemory", 1)
+
+    def free(self) -> None:
+        self._ask("CONFIG", "SET", "maxmemory", 0)
+
+    def hang(self) -> None:
+        self._program.send(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._program.send(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self._program.kill()
+
+
 @contextlib.contextmanager
-def redis() -> Iterator[str]:
-    """A Redis that keeps nothing; its URL."""
+def redis() -> Iterator[Redis]:
+    """Start a Redis."""
     with folder("redis", "redis") as path:
-        [port] = free_ports(1)
-        arguments = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(path)]
-        program = Program("redis", path / "log", "redis-server", *arguments)
+        server = Redis(path, free_ports(1)[0])
         try:
-            program.await_port(port)
-            yield f"redis://127.0.0.1:{port}/1"
+            yield server
         finally:
-            program.kill()
+            server.kill()

@@ -15,8 +15,7 @@ from tests.services.client import Answer, Jar
 from .record import NO_ANSWER, End, Issue, Record, Seen, Write
 
 _NOBODY_ANSWERS = Answer(NO_ANSWER, {}, None)
-# Seconds for which an ended session's copies are tried, and the rest between two tries.
-_TRIED_FOR, _TRIED_EVERY = 2.6, 0.3
+_TRIED_EVERY = 0.3  # seconds between two tries of an ended session's copies
 _REST = 0.05
 
 
@@ -32,9 +31,11 @@ class Visitors:
         only_log_out: bool = False,
         slow_ends: float = 0.2,
         tabs: int = 3,
+        tried_for: float = 2.6,
     ) -> None:
         self._servers, self._record = servers, record
         self._only_log_out, self._slow_ends, self._at_once = only_log_out, slow_ends, tabs
+        self._tried_for = tried_for  # seconds, of an ended session's copies
         self.down: set[int] = set()  # applications that get no logins
         self._stop = threading.Event()
         self.broken: list[BaseException] = []
@@ -128,7 +129,7 @@ class Visitors:
         else:
             answer = self._ask(lambda: jar.get(server, "log_out"))
         self._record.note(End(sid, app, sent_at, time.monotonic(), answer.status))
-        end = time.monotonic() + _TRIED_FOR
+        end = time.monotonic() + self._tried_for
         while time.monotonic() < end and not self._stop.is_set():
             tries = range(len(self._servers))
             list(self._tabs.map(lambda app: self.look(app, sid, copy.copy()), tries))

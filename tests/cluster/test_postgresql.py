@@ -170,7 +170,7 @@ def test_checker_finds_what_djangos_engines_lose(
 ) -> None:
     record = Record()
     engine, databases = f"django.contrib.sessions.backends.{name}", [server.database] * 2
-    with redis() as url, serve(databases, tmp_path, engine, REDIS_URL=url) as servers:
+    with redis() as cache, serve(databases, tmp_path, engine, REDIS_URL=cache.url) as servers:
         with Visitors(servers, record, SEED, only_log_out=True) as visitors:
             time.sleep(SECONDS)
         visitors.look_at_all()

@@ -23,7 +23,7 @@ def main(command: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of what stops the nodes
     with galera() as nodes, haproxy([node.port for node in nodes]) as port, redis() as cache:
         url = f"mysql://root@127.0.0.1:{port}/jwtsession"
-        env = os.environ | {"DATABASE_URL": url, "REDIS_URL": cache, "SEVERAL_NODES": "1"}
+        env = os.environ | {"DATABASE_URL": url, "REDIS_URL": cache.url, "SEVERAL_NODES": "1"}
         return subprocess.run(command, env=env).returncode
 
 

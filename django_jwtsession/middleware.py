@@ -244,7 +244,7 @@ def decide(request: HttpRequest, response: HttpResponseBase) -> Action:
     began = is_ours and session.began_epoch
     # Only a session that was read knows when it ends; those of other engines never say.
     read = is_ours and session.accessed and not session.modified and not empty
-    read = read and session.is_due(now)
+    read = read and session.is_due(now) and answer.optional_writes.may_be_tried()
     refresh_due = read and session.refresh_due(now)
     # Asked for by nearly no request: whether the visitor has done anything.
     passive = (refresh_due or options.save_every_request) and is_passive(request)

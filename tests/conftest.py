@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
 
+from django_jwtsession.backends.answer import optional_writes
 from django_jwtsession.backends.process import superseded, written
 from django_jwtsession.backends.refusals import refusals
 from django_jwtsession.devices.places import sightings
@@ -55,6 +56,7 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     refusals.clear()
     superseded.forget()
     written.forget()
+    optional_writes.forget()
     sightings.forget()
 
 

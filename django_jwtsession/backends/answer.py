@@ -26,6 +26,9 @@ _MOST_TOLD = 1000
 # Seconds for which failures of one kind share a record.
 _FAILURE_EVERY = 60.0
 _told_of_failure_at = float("-inf")
+# Seconds for which what is optional is not tried again by a process whose database takes no writes:
+# of a locked SQLite file each try waits five.
+_REST = 5.0
 
 
 def set_session_cookie(response: HttpResponseBase, value: str, max_age: float | None) -> None:
@@ -87,10 +90,35 @@ def _delete(response: HttpResponseBase, place: Place) -> None:
         cookie["secure"] = cookie["httponly"] = True
 
 
-def tell_of_failure(error: Exception) -> None:
-    """Log, once a minute, that what is optional could not be done for a session."""
+class OptionalWrites:
+    """Whether what may wait is written now. One instance a process."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Be as a process that has just started."""
+        self._rest_until = float("-inf")
+
+    def rest(self) -> None:
+        self._rest_until = time.monotonic() + _REST
+
+    def may_be_tried(self) -> bool:
+        return time.monotonic() >= self._rest_until
+
+
+optional_writes = OptionalWrites()
+
+
+def tell_of_failure(error: Exception, is_optional: bool = True) -> None:
+    """Log, once a minute, that something could not be done for a session.
+
+    What is optional rests then, if the database takes no writes.
+    """
     global _told_of_failure_at
     now = time.monotonic()
+    if is_optional and takes_no_writes(error):
+        optional_writes.rest()
     if now - _told_of_failure_at < _FAILURE_EVERY:
         return
     _told_of_failure_at = now

@@ -114,7 +114,7 @@ class LoginView(InOneLanguage, SameSiteMixin, views.LoginView):
         except DatabaseError as error:
             if not takes_no_writes(error):
                 raise
-            tell_of_failure(error)
+            tell_of_failure(error, is_optional=False)
             return self._not_now(form)
 
     def _save(self) -> None:

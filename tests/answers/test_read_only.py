@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from time import monotonic
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib.auth import login
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from django_jwtsession.backends import answer
@@ -133,6 +139,30 @@ def test_pages_that_only_read_are_shown_with_one_line_in_the_log(
         assert record.exc_info is None
 
 
+@pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
+@pytest.mark.parametrize("seconds", [400, 4 * 86400])
+def test_what_is_optional_is_not_tried_by_each_request(
+    engine: str, visit: Visit, clock: Any, user: Any, read_only: ReadOnly, seconds: int
+) -> None:
+    """A try may wait as long as the driver does for a lock: 5 s with SQLite."""
+    visit(lambda request: login(request, user))
+    clock.shift(seconds)
+    read_only.begin()
+    with CaptureQueriesContext(connection) as queries:
+        for _ in range(5):
+            assert visit(read).status_code == 200
+    assert len([one for one in queries if one["sql"].startswith("UPDATE")]) <= 1
+    read_only.end()
+    seen = Session.objects.get().last_seen_at
+    assert visit(read).status_code == 200
+    assert Session.objects.get().last_seen_at == seen
+    with mock.patch(
+        "django_jwtsession.backends.answer.time.monotonic", return_value=monotonic() + 5
+    ):
+        assert visit(read).status_code == 200
+    assert Session.objects.get().last_seen_at > seen
+
+
 def test_old_copy_opens_nothing_while_its_alarm_cannot_be_written(
     settings: Any, visit: Visit, clock: Any, user: Any, read_only: ReadOnly
 ) -> None:
@@ -145,6 +175,19 @@ def test_old_copy_opens_nothing_while_its_alarm_cannot_be_written(
         assert visit(lambda request: request.user.is_anonymous).content == b"True"
     read_only.end()
     assert Session.objects.exists()
+
+
+def test_locked_file_of_sqlite_takes_no_writes(tmp_path: Path) -> None:
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(tmp_path / "file", timeout=0, isolation_level=None)
+
+    with closing(connect()) as one, closing(connect()) as other:
+        one.execute("CREATE TABLE t (x)")
+        one.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError) as raised:
+            other.execute("INSERT INTO t VALUES (1)")
+        assert other.execute("SELECT * FROM t").fetchall() == []
+    assert takes_no_writes(raised.value)
 
 
 def test_other_errors_are_not_taken_for_it() -> None:

@@ -59,7 +59,7 @@ def _protocol(view: Callable[[HttpRequest, Any], HttpResponse]) -> Callable[...,
         except BadToken:
             return _answer(400, error="bad_response")
         except (DatabaseError, InterfaceError) as error:
-            tell_of_failure(error)
+            tell_of_failure(error, is_optional=False)
             return _answer(503, error="later")
 
     return guarded

@@ -178,10 +178,9 @@ def begin_epoch(sid: str, epoch: int, expires_at: float, is_soft: bool = False) 
     publish([Entry("s", sid, expires_at, reason, epoch=epoch - 1)])
 
 
-def longest_end(config: Config, now: float | None = None) -> float:
+def longest_end(config: Config) -> float:
     """Return until when any token that exists now can be valid."""
-    age = max(config.absolute_age, settings.SESSION_COOKIE_AGE)
-    return (time.time() if now is None else now) + age
+    return time.time() + max(config.absolute_age, settings.SESSION_COOKIE_AGE)
 
 
 def row_end(config: Config, cookie_until: float | None) -> float:

@@ -1,4 +1,4 @@
-"""Whose signals are listened to; what follows from them is in tests/test_users_that_go.py."""
+"""Whose signals are listened to; what follows in requests is in tests/test_users_that_go.py."""
 
 # ruff: noqa: DJ008 - nobody reads these models
 
@@ -9,11 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import models
+from django.db import DatabaseError, models
 from django.db.models.signals import ModelSignal
 from django.test.utils import isolate_apps
 
 from django_jwtsession.revocation import accounts
+
+from ..factories import PASSWORD, UserFactory
 
 
 @pytest.fixture
@@ -84,3 +86,37 @@ def test_told_of_a_users_model_are_what_its_table_and_its_parts_say(
         "Customer": ["loaded", "saved"],
         "Order": [],
     }
+
+
+# --- a password that is hashed anew, outside of requests -----------------------------------------
+
+
+@pytest.fixture
+def stale(db: None, settings: Any) -> Any:
+    """A user whose password a check of it hashes anew."""
+    user = UserFactory()
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+    ]
+    return user
+
+
+def test_there_is_no_session_to_go_on_and_nothing_to_say(
+    stale: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = stale.password
+    assert stale.check_password(PASSWORD)
+    assert stale.password != before
+    assert caplog.records == []
+
+
+def test_session_that_cannot_go_on_is_no_error_of_who_checks_the_password(
+    stale: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: Any) -> None:
+        raise DatabaseError("read-only")
+
+    monkeypatch.setattr(accounts, "_go_on_under_new_hash", fail)
+    assert stale.check_password(PASSWORD)
+    assert caplog.messages == ["What was left for after the answer could not be done."]

@@ -406,6 +406,7 @@ def row(user: Any, **more: Any) -> Session:
         ("user", {"kind": "u", "before": NOW + 9, "keep_sid": "sid"}, False),
         ("", {"kind": "e", "before": NOW + 9}, True),
         ("no sid at all", {}, False),
+        ("no key of a user", {"kind": "u", "before": NOW + 9}, False),
     ],
 )
 def test_row_that_comes_back_with_a_standby_that_missed_its_end_goes_again(

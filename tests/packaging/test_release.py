@@ -24,6 +24,8 @@ def test_classifiers_are_what_the_readme_promises() -> None:
     djangos = [c.rpartition(" ")[2] for c in classifiers if re.search(r"Django :: \d", c)]
     assert (pythons[0], pythons[-1], djangos[0], djangos[-1]) == (oldest, newest, first, last)
     assert config["options"]["python_requires"] == f">={oldest}"
+    for page in ("CONTRIBUTING.md", "docs/tutorial.md"):
+        assert f"Python {oldest} or newer" in (ROOT / page).read_text(encoding="utf-8")
     assert f"Django>={first}" in config["options"]["install_requires"]
     tox = (ROOT / "tox.ini").read_text(encoding="utf-8")
     assert all(f"py{python.replace('.', '')}" in tox for python in pythons)

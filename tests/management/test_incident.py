@@ -61,6 +61,12 @@ def test_address_that_is_kept_as_prefix_is_found(db_engine: None, settings: Any)
     assert run("revoke", "--ip", "192.0.2.77") == "Ended 1 session."
 
 
+def test_address_that_was_cut_since_is_found_by_its_network_alone(db_engine: None) -> None:
+    SessionFactory(ip_address="192.0.2.0")  # IP_AGE has passed
+    assert run("revoke", "--ip", "192.0.2.77", "--dry-run") == "0 sessions would end."
+    assert run("revoke", "--ip", "192.0.2.0/24", "--dry-run") == "1 session would end."
+
+
 def test_user_address_and_age_of_the_login_count_together(db_engine: None) -> None:
     now = timezone.now()
     ada = UserFactory(username="ada")

@@ -189,6 +189,12 @@ def test_engine_that_does_not_exist_is_an_error_with_the_nearest_name(
     assert f"Did you mean '{near}" in message.msg
 
 
+@pytest.mark.parametrize("engine", ["", None])
+def test_engine_that_a_variable_of_the_environment_leaves_out_is_an_error(engine: Any) -> None:
+    (message,) = found(SESSION_ENGINE=engine)
+    assert message.id == "django_jwtsession.E004"
+
+
 @pytest.mark.parametrize(
     ("settings", "write"),
     [

@@ -17,8 +17,8 @@ ENGINES = tuple(f"django_jwtsession.backends.{name}" for name in ("cookie", "db"
 def store() -> Any:
     """Return the SessionStore class of SESSION_ENGINE, None if there is none."""
     try:
-        return getattr(import_module(settings.SESSION_ENGINE), "SessionStore", None)
-    except ImportError:
+        return getattr(import_module(str(settings.SESSION_ENGINE)), "SessionStore", None)
+    except (ImportError, ValueError):  # of no name
         return None
 
 

@@ -30,7 +30,7 @@ def _no_such_engine() -> list[str]:
         if hasattr(import_module(path), "SessionStore"):
             return []
         why = "it has no SessionStore"
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # of no name
         why = str(error)
     cutoff = 0.0 if "jwt" in path else 0.6
     near = get_close_matches(path, engine.ENGINES, n=1, cutoff=cutoff)

@@ -75,6 +75,10 @@ def jwt(**values: Any) -> dict[str, Any]:
     return {"JWTSESSION": {"AUDIENCE": "https://shop.example", **values}}
 
 
+def backends(*names: str) -> dict[str, Any]:
+    return {"AUTHENTICATION_BACKENDS": [f"django.contrib.auth.backends.{name}" for name in names]}
+
+
 # --- URLconfs that tests name --------------------------------------------------------------------
 
 
@@ -145,9 +149,11 @@ TURNS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("7.2.1", "not met", "MIDDLEWARE", {"MIDDLEWARE": []}),
     ("7.2.2", "yours", "SESSION_ENGINE", {"SESSION_ENGINE": f"{DJANGO}db"}),
     ("7.2.2", "not met", "SESSION_ENGINE", {"SESSION_ENGINE": "no.such.engine"}),
-    ("7.2.3", "not met", "SESSION_ENGINE", {"SESSION_ENGINE": "no.such.engine"}),
+    ("7.2.3", "not met", "SESSION_ENGINE", {"SESSION_ENGINE": ""}),
     ("7.2.4", "not met", 'JWTSESSION["REVOCATION_POLL"]', jwt(REVOCATION_POLL=None)),
     ("7.2.4", "not met", "SESSION_ENGINE", {"SESSION_ENGINE": f"{DJANGO}signed_cookies"}),
+    ("7.1.1", "not met", "SESSION_COOKIE_AGE", {"SESSION_COOKIE_AGE": "1209600"}),
+    ("7.3.1", "not met", "SESSION_COOKIE_AGE", {"SESSION_COOKIE_AGE": "1209600"}),
     ("7.3.1", "not met", "SESSION_COOKIE_AGE", {"SESSION_COOKIE_AGE": 91 * 86400}),
     ("7.3.2", "not met", 'JWTSESSION["ABSOLUTE_AGE"]', jwt(ABSOLUTE_AGE=timedelta(days=400))),
     ("7.3.2", "not met", "SESSION_ENGINE", {"SESSION_ENGINE": f"{DJANGO}db"}),
@@ -161,16 +167,9 @@ TURNS: list[tuple[str, str, str, dict[str, Any]]] = [
         "SESSION_ENGINE",
         {"SESSION_ENGINE": f"{OURS}db", **jwt(REVOCATION_POLL=None)},
     ),
-    (
-        "7.4.2",
-        "not met",
-        "AUTHENTICATION_BACKENDS",
-        {
-            "AUTHENTICATION_BACKENDS": [
-                "django.contrib.auth.backends.AllowAllUsersModelBackend",
-            ]
-        },
-    ),
+    ("7.4.2", "not met", "AUTHENTICATION_BACKENDS", backends("AllowAllUsersModelBackend")),
+    ("7.4.2", "not met", "AUTHENTICATION_BACKENDS", backends("NoSuchBackend")),
+    ("7.4.2", "not met", "AUTHENTICATION_BACKENDS", backends()),
     ("7.4.3", "not met", 'JWTSESSION["REVOCATION_POLL"]', jwt(REVOCATION_POLL=None)),
     ("7.4.4", "not met", "ROOT_URLCONF", {"ROOT_URLCONF": NoPages}),
     ("7.4.5", "yours", "ROOT_URLCONF", {"ROOT_URLCONF": NoAdmin}),
@@ -183,12 +182,7 @@ TURNS: list[tuple[str, str, str, dict[str, Any]]] = [
         {"SESSION_ENGINE": f"{OURS}cookie", **jwt(HISTORY_AGE=7 * 86400)},
     ),
     ("7.6.2", "not met", "SOCIALACCOUNT_LOGIN_ON_GET", {"SOCIALACCOUNT_LOGIN_ON_GET": True}),
-    (
-        "7.6.2",
-        "yours",
-        "AUTHENTICATION_BACKENDS",
-        {"AUTHENTICATION_BACKENDS": ["django.contrib.auth.backends.RemoteUserBackend"]},
-    ),
+    ("7.6.2", "yours", "AUTHENTICATION_BACKENDS", backends("RemoteUserBackend")),
     ("9.1.1", "not met", "SECRET_KEY", {"SECRET_KEY": "short"}),
     ("9.1.1", "not met", "SECRET_KEY", {"SECRET_KEY": f"django-insecure-{SECRET}"}),
     ("9.1.1", "not met", 'JWTSESSION["KEYS"]', jwt(KEYS=[SECRET, "password" * 5])),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from django.apps import apps
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from .requirement import Finding, Requirement, met, not_met, of_engine, yours
 from .site import Site, accepts_inactive, guarded_views, has_page
@@ -38,6 +39,8 @@ def _counted(number: float, what: str) -> str:
 
 
 def _limits_on_paper(site: Site) -> Finding:
+    if site.trouble:
+        return not_met(site.troubled_setting, site.trouble, "See what `manage.py check` says.")
     idle, most = float(settings.SESSION_COOKIE_AGE), site.config.absolute_age
     why = f"{_span(idle)} without use, {_span(most)} in all"
     if site.config.policy:
@@ -160,7 +163,12 @@ def _ended_for_good(site: Site) -> Finding:
 
 
 def _gone_users(site: Site) -> Finding:
-    if accepts_inactive():
+    try:
+        is_accepted = accepts_inactive()
+    except (ImportError, ImproperlyConfigured) as error:
+        why = f"A backend cannot be used: {error}"
+        return not_met("AUTHENTICATION_BACKENDS", why, f"One that can, such as {_MODEL_BACKEND}")
+    if is_accepted:
         return not_met(
             "AUTHENTICATION_BACKENDS",
             "A backend accepts users who are not active.",

@@ -95,6 +95,10 @@ class NoPages:
     urlpatterns: tuple[Any, ...] = ()
 
 
+class Broken:
+    urlpatterns: Any = property(lambda _: set[Any]().pop())  # KeyError, a LookupError
+
+
 class NoAdmin:
     urlpatterns = (path("", include("django_jwtsession.urls")),)
 
@@ -172,6 +176,7 @@ TURNS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("7.4.2", "not met", "AUTHENTICATION_BACKENDS", backends()),
     ("7.4.3", "not met", 'JWTSESSION["REVOCATION_POLL"]', jwt(REVOCATION_POLL=None)),
     ("7.4.4", "not met", "ROOT_URLCONF", {"ROOT_URLCONF": NoPages}),
+    ("7.4.4", "not met", "ROOT_URLCONF", {"ROOT_URLCONF": Broken()}),
     ("7.4.5", "yours", "ROOT_URLCONF", {"ROOT_URLCONF": NoAdmin}),
     ("7.4.5", "not met", 'JWTSESSION["REVOCATION_POLL"]', jwt(REVOCATION_POLL=None)),
     ("7.5.2", "not met", "ROOT_URLCONF", {"ROOT_URLCONF": NoPages}),

@@ -118,9 +118,13 @@ class LoginView(InOneLanguage, SameSiteMixin, views.LoginView):
             return self._not_now(form)
 
     def _save(self) -> None:
-        """Write the session while there is a form to say that it could not be done."""
+        """Write the session while there is a form to say that it could not be done.
+
+        Django's own middleware, which sends a cookie for what is modified alone, does both itself.
+        """
         session: Any = self.request.session
-        if getattr(session, "has_rows", False) and session.modified:
+        is_ours = later.current() is not None
+        if is_ours and getattr(session, "has_rows", False) and session.modified:
             session.save()
             session.modified, session.cookie_due = False, True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.sessions.backends.base import UpdateError
@@ -13,6 +14,7 @@ from django.db.models import sql
 from django.utils import timezone
 
 from ..tokens.session_key import split
+from .retry import run_again
 
 if TYPE_CHECKING:
     _Manager = models.Manager[Any]
@@ -115,7 +117,7 @@ class SessionQuerySet(ExpiringQuerySet):
         # What Django refuses to delete below ends nothing.
         is_refused = rows.query.is_sliced or rows.query.distinct_fields or rows._fields is not None
         ended = 0 if is_refused else self.in_force().revoke()
-        count, by_model = super().delete()
+        count, by_model = run_again(self.db, super().delete)
         if ended:
             label = self.model._meta.label
             by_model[label] = by_model.get(label, 0) + ended
@@ -161,6 +163,7 @@ class SessionManager(WriteDatabaseManager.from_queryset(SessionQuerySet)):  # ty
         store.clear()
         store.update(session_dict)
         store.save()
-        self.filter(pk=row.pk).update(expires_at=expire_date)
+        same = self.filter(pk=row.pk)
+        run_again(same.db, partial(same.update, expires_at=expire_date))
         row.refresh_from_db()
         return row

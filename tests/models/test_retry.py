@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, OperationalError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
-from django_jwtsession.models import retry
+from django_jwtsession.models import Session, retry
 from django_jwtsession.models.retry import is_conflict, run_again
+from django_jwtsession.revocation import ending
+
+from ..factories import SessionFactory
 
 
 class DriverError(Exception):
@@ -124,6 +130,23 @@ def test_waits_that_are_long_themselves_are_not_repeated_for_minutes(
     with pytest.raises(OperationalError):
         run_again(DEFAULT_DB_ALIAS, statement)
     assert statement.tries == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_delete_of_expired_rows_is_tried_again(
+    rests: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SessionFactory(expires_at=timezone.now() - timedelta(hours=1))
+    delete, deletes = QuerySet.delete, Statement(2, error(1213, "Deadlock found"))
+
+    def meets(self: Any) -> Any:
+        deletes()
+        return delete(self)
+
+    monkeypatch.setattr(ending, "revoke_rows", lambda *_, **__: 0)  # which tries by itself
+    monkeypatch.setattr(QuerySet, "delete", meets)
+    assert Session.objects.all().delete()[0] == 1
+    assert not Session.objects.exists()
 
 
 def test_what_the_driver_said_is_looked_at_and_not_the_words() -> None:

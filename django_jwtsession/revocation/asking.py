@@ -75,10 +75,16 @@ class Asking:
         self._begun: dict[str, tuple[NewEpoch, float, int]] = {}
         self._asked_at = self._next_ask = float("-inf")
         self._outage = self._out_of_patience = False
+        self._asking_since: float | None = None
 
     def age(self) -> float:
         """Return how many seconds ago all was known, math.inf for never."""
         return monotonic() - self._asked_at
+
+    def waits_in_vain(self) -> bool:
+        """Tell whether who asks has had no answer for longer than PATIENCE: the database hangs."""
+        since = self._asking_since
+        return self._out_of_patience or (since is not None and monotonic() > since + PATIENCE)
 
     def _due(self, max_age: float | None) -> bool:
         now = monotonic()
@@ -147,7 +153,7 @@ class Asking:
             self._lock.release()
 
     def _ask(self, max_age: float | None = None) -> None:
-        started = monotonic()
+        started = self._asking_since = monotonic()
         using = current_alias()
         try:
             if current_place() != self.place:  # an event loop's thread has another connection
@@ -162,6 +168,8 @@ class Asking:
             self.report_outage()
             self._next_ask = monotonic() + poll_interval()
             return
+        finally:
+            self._asking_since = None
         if counts:
             self._answered(known_at)
 

@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 
 from django_jwtsession.backends import answer, rows
 from django_jwtsession.models import Session
+from django_jwtsession.revocation.feed import get_feed
 from tests.helpers.process import another_process
 
 from ..conftest import ENGINES, WEEK, read, write
@@ -62,6 +63,35 @@ def test_copy_is_good_where_the_connection_is_gone(
     monkeypatch.setattr(rows, "fetch", fail)
     another_process()
     assert ask(read).content == b"[('x', 1)]"
+
+
+@pytest.mark.parametrize(("seconds", "is_asked"), [(70, False), (119, False), (121, True)])
+def test_copy_that_is_due_is_good_while_the_database_hangs(
+    settings: Any,
+    ask: Asker,
+    clock: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    is_asked: bool,
+) -> None:
+    """Each page that asked for its row would wait as long as the driver lets it."""
+    settings.SESSION_ENGINE = ENGINES["hybrid"]
+    ask(write(x=1))
+    clock.shift(seconds)
+    another_process()
+    get_feed()._out_of_patience = True  # one request waits, and is not answered
+    asked, fetch = [], rows.fetch
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        asked.append(args)
+        return fetch(*args, **kwargs)
+
+    monkeypatch.setattr(rows, "fetch", counted)
+    assert ask(read).content == b"[('x', 1)]"
+    assert bool(asked) is is_asked
+    asked.clear()
+    ask(write(y=1))  # who writes waits for the row
+    assert asked
 
 
 def test_old_copy_opens_nothing_where_the_alarm_cannot_be_written(

@@ -189,12 +189,14 @@ class Feed(Asking):
             return
         until = monotonic() + PATIENCE
         while self._due(max_age):
-            if not self._lock.locked():
+            if not self._lock.locked() or self._relay.hangs(PATIENCE):
                 await sync_to_async(self._ask_once)(max_age)
             elif self._learning.complete and not self._must_wait(max_age):
                 break
             else:
                 await asyncio.sleep(0.005)
+                if self._learning.complete and monotonic() > until:
+                    self._out_of_patience = True
             if self._outage or (self._learning.complete and monotonic() > until):
                 break
             if self._learning.loading and self._learning.complete:

@@ -20,7 +20,7 @@ from django.db import (
 )
 
 from django_jwtsession.models import Revocation, Session
-from django_jwtsession.revocation import asking, learning, marks, reader
+from django_jwtsession.revocation import asking, learning, marks, reader, shared
 from django_jwtsession.revocation import feed as feed_module
 from django_jwtsession.revocation.entries import Entry
 from django_jwtsession.revocation.feed import Feed, FeedUnavailable
@@ -895,6 +895,22 @@ async def test_event_loop_waits_no_longer_than_its_patience(
         clock.shift(asking.PATIENCE + 0.1)
         async with asyncio.timeout(20):
             await task
+            await feed.arefresh()  # nor does anybody after it
+    assert feed.waits_in_vain()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_event_loop_asks_beside_who_waits_for_a_cache_that_hangs(
+    own_connection: None, feed: Feed, clock: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "monotonic", lambda: time.time())
+    settings.JWTSESSION = {"REVOCATION_CACHE": "default"}
+    clock.shift(3)
+    feed._relay._cache._called_at = time.time() - asking.PATIENCE
+    with feed._lock:
+        async with asyncio.timeout(20):
+            await feed.arefresh()
+    assert feed.age() == 0
 
 
 @pytest.mark.django_db(transaction=True)

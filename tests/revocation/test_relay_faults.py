@@ -165,7 +165,7 @@ def test_more_ends_at_once_than_a_segment_holds_reach_all(
     with CaptureQueriesContext(connection) as queries:
         poll(feeds, clock, 2.2)
     assert all(feed.is_ended(f"{number}") for number in range(50) for feed in feeds)
-    assert len([one for one in queries if '"keep_sid"' in one["sql"]]) == 1  # one process read them
+    assert len([one for one in queries if "keep_sid" in one["sql"]]) == 1  # one process read them
 
 
 def test_what_was_read_beside_the_cache_and_is_too_much_to_keep_breaks_the_chain(

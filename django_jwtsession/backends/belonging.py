@@ -1,23 +1,52 @@
-"""Whose session it is: login and proof follow the user in its data; and how it is ended."""
+"""Whose session it is: login and proof follow the user in its data; and how it is ended.
+
+And how it is what it was before, where a transaction was rolled back.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.http import HttpRequest
 
 from ..history import takeover
+from ..models.retry import Written
 from ..policy import LoginRefused, Policy
+from ..tokens.claims import Claims
 from . import data as session_data
 from . import login_policy, people
+from .data import AUTH_KEYS
 from .flows import Flow, run
-from .knowledge import Ended, Identity
+from .knowledge import Data, Ended, Identity, Known
 from .login_policy import Admitted
 from .opening import Opening
+
+
+class Before(NamedTuple):
+    """What a session was before this request began an epoch of it; `auth` are its AUTH_KEYS."""
+
+    identity: Identity
+    ended: Ended
+    began_epoch: bool
+    auth: Data
+    claims: Claims | None
+    token: str | None
+
+    def __repr__(self) -> str:
+        """Show no token: tracebacks go to error trackers."""
+        return f"<Before {self.identity!r}>"
+
+
+class Unsettled(NamedTuple):
+    """What was written in a transaction, with what was known before; and the session, if needed."""
+
+    written: Written
+    known: Known
+    before: Before | None
 
 
 class Belonging(Opening):
@@ -126,6 +155,7 @@ class Belonging(Opening):
     def _logging_in(self) -> Flow[None]:
         """Move the times to now, under an epoch of this request's own."""
         yield
+        self._go_back(logs_in=True)
         self._feed.refresh(0.0)
         data = self._get_session()
         if self.identity is None and not self._take_up(data):
@@ -147,6 +177,7 @@ class Belonging(Opening):
     def _renewing(self) -> Flow[None]:
         yield
         self._get_session()
+        self._go_back()
         if self.identity is not None and not self.began_epoch:
             run(self._beginning_epoch(is_soft=False))
             self.modified = True
@@ -164,6 +195,42 @@ class Belonging(Opening):
         now, then = (str(each.get(HASH_SESSION_KEY, "")) for each in (data, before))
         lets_in = partial(people.lets_in, backend, who.user)
         return lets_in(now) and not lets_in(then)
+
+    # --- a transaction that is rolled back --------------------------------------------------------
+
+    def _before(self) -> Before:
+        data, who = self._get_session(), self.identity
+        assert who is not None
+        auth = Data({key: data[key] for key in AUTH_KEYS & data.keys()})
+        return Before(who, self.ended, self.began_epoch, auth, self._claims, self._token)
+
+    def _note_unsettled(
+        self, written: Written | None, known: Known, before: Before | None = None
+    ) -> None:
+        """Note what was written, None for what counts already."""
+        if written is not None:
+            self._unsettled += (Unsettled(written, known, before),)
+
+    def _go_back(self, logs_in: bool = False) -> None:
+        """Know what was known before the saves that were rolled back: what they had is unsaved.
+
+        And be in the epoch of before, which may be one that this request has begun as well: the
+        browser wants its cookie. Not with the user of a login that was rolled back, unless one that
+        follows is to begin an epoch of its own (`logs_in`).
+        """
+        while self._unsettled and self._unsettled[-1].written.is_undone():
+            *rest, (_, self.known, before) = self._unsettled
+            self._unsettled = tuple(rest)
+            data = self._get_session()
+            if before is None:
+                continue
+            if logs_in or before.identity.user == session_data.user_of(data):
+                self.identity, self.ended, self.began_epoch, auth, self._claims, token = before
+                self._given = self._token = token
+                if not logs_in:
+                    for key in AUTH_KEYS:
+                        data.pop(key, None)
+                    data.update(auth)
 
     # --- ending ----------------------------------------------------------------------------------
 

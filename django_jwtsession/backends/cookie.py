@@ -14,6 +14,8 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.utils.crypto import constant_time_compare
 
+from ..models.place import current_alias
+from ..models.retry import written_in_transaction
 from ..revocation import ending as revocation
 from ..tokens import base64url
 from ..tokens.claims import Claims
@@ -60,6 +62,7 @@ class SessionStore(CookieReading):
         if self.identity is None and self._given is not None:  # its data was replaced unseen
             yield
             self.load()
+        self._go_back()
         if self.ended is Ended.PASSED and self._has_other_password():
             yield
             if self._has_new_password(self._data_that_came()):
@@ -119,6 +122,7 @@ class SessionStore(CookieReading):
         return self._token is not None and is_late(self._began, now)
 
     def _freshening(self, now: float) -> Flow[bool]:
+        self._go_back()
         if self.sets_no_cookie:
             return False
         if self._must_ask(now):
@@ -184,6 +188,7 @@ class SessionStore(CookieReading):
         self, is_soft: bool, *, proves: bool = False, insists: bool = False
     ) -> Flow[None]:
         yield
+        self._go_back()
         who, now = self._identity(), time.time()
         self._feed.refresh(0.0)
         end = self._feed.end_of(who.sid)
@@ -197,16 +202,20 @@ class SessionStore(CookieReading):
             self._put(now)
             return
         until = self._life_of_tokens(now)
-        epoch = new_epoch(max(who.epoch, int(end or 0)), now)
+        # What goes on after that end may be an epoch of another request's.
+        epoch = new_epoch(max(who.epoch, 0 if end is None else int(end) + 1), now)
+        before = self._before()
         self.identity = who.but(epoch=epoch, proved_at=round(now, 3) if proves else who.proved_at)
         self.began_epoch, self.ended = True, Ended.NOT
         revocation.begin_epoch(who.sid, epoch, until, is_soft)
+        self._note_unsettled(written_in_transaction(current_alias()), None, before)
         self._put(now)
 
     def _handing_over(self) -> Flow[bool]:
         yield
+        self._go_back()
         who = self._identity()
-        return self._feed.end_of(who.sid) == who.epoch - 1
+        return self.began_epoch and self._feed.end_of(who.sid) == who.epoch - 1
 
     def _life_of_tokens(self, now: float) -> float:
         """Return until when tokens of this epoch can live, those of parallel requests included."""
@@ -242,6 +251,7 @@ class SessionStore(CookieReading):
             self._end(came, came.ep)
 
     def _ends_own(self) -> bool:
+        self._go_back()
         claims = self._earlier if self._logging_out else None
         if claims is not None and claims.sub is None:
             return False

@@ -9,7 +9,7 @@ from typing import Any
 from ..exceptions import Reason
 from ..models.times import to_datetime
 from ..revocation import ending as revocation
-from ..revocation.feed import NewEpoch
+from ..revocation.feed import RECENT, NewEpoch
 from ..tokens.claims import Claims
 from . import hybrid, rotation, rows
 from .base import TokenSession
@@ -88,7 +88,8 @@ class CookieReading(TokenSession):
             return Ended.REFUSED
         self._earlier = came
         uploads = rotation.uploads(self.environ or {})
-        if begun is None and not uploads:  # long ago, or there is no later one
+        is_slow = not 0 <= now - self._began < RECENT  # how it began may be forgotten by now
+        if begun is None and not uploads and not is_slow:  # long ago, or there is no later one
             return Ended.REFUSED
         reads_on = begun is NewEpoch.PROOF and self._reads_only()
         reads_on = reads_on and self._feed.is_last_but_one(came.sid, came.ep)
@@ -115,6 +116,7 @@ class CookieReading(TokenSession):
     def _revalidating(self) -> Flow[None]:
         yield  # not loaded yet, it may ask as well
         self._get_session()
+        self._go_back()
         self._feed.refresh(0.0)
         if not self._has_ended():
             return

@@ -190,6 +190,7 @@ class SessionStore(RowKeys):
             self._end_row(came.sid, came.ep if isinstance(came, Claims) else None)
 
     def _ends_own(self) -> bool:
+        self._go_back()
         if self._logging_out and self._earlier is not None:
             read = self._read(self._earlier.sid)
             if read is None or self._earlier.ep < read.content.identity.login_epoch:

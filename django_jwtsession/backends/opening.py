@@ -48,6 +48,9 @@ class Key:
 class Opening(Bound, SessionAPI):
     """A session that is opened by a token, or by a key that server code has."""
 
+    # What this request has written in transactions: see belonging.py.
+    _unsettled: tuple[Any, ...] = ()
+
     def __init__(self, session_key: str | Key | None = None) -> None:
         # As SessionBase does, with the serializer looked up once a process.
         self.accessed = False
@@ -192,6 +195,7 @@ class Opening(Bound, SessionAPI):
         self._given = self._token = None
         self._claims = self.identity = self.known = self.jkt = None
         self._expires_at = 0.0
+        self._unsettled = ()
         self.cookie_due = self.began_epoch = False
         return Data()
 

@@ -87,7 +87,7 @@ class RowRenewing(RowWriting):
         who = read.content.identity.but(epoch=new_epoch(row.epoch, now), part=keys.new_key_part())
         if proves:
             who = who.but(proved_at=round(now, 3))
-        before, self.identity = self.identity, who
+        before, self.identity = self._before(), who
         self._settle_auth(data, now)
         earlier = (row.epoch, found.keys) if is_soft else ()
         content = self._content_of(data, now, *earlier)
@@ -101,8 +101,9 @@ class RowRenewing(RowWriting):
         }
         where = {"epoch": row.epoch, "version": row.version}
         if not rows.update(self.model, self._pk, columns.of(after), **where):
-            self.identity = before
+            self.identity = before.identity
             return False
+        self._note_written_over(read, before)
         self.known = Read(row._replace(**after), content, now)
         self.began_epoch, self.ended = True, Ended.NOT
         end = revocation.row_end(self.config, row.cookie_until)
@@ -155,6 +156,7 @@ class RowRenewing(RowWriting):
 
     def _freshening(self, now: float) -> Flow[bool]:
         """Read the row again where the answer is late: it may be gone, or ahead of this request."""
+        self._go_back()
         if self.sets_no_cookie:
             return False
         if self._is_fresh(now):
@@ -172,6 +174,7 @@ class RowRenewing(RowWriting):
 
     def _read_again(self, now: float) -> bool:
         """Go on from the row as it is now; False where it has ended, or its epoch has passed."""
+        self._go_back()
         read = self._read_living(now)
         return read is not None and self._goes_on_in(read)
 
@@ -190,7 +193,7 @@ class RowRenewing(RowWriting):
     def _handing_over(self) -> Flow[bool]:
         yield
         now = time.time()
-        if not self._read_again(now):
+        if not self._read_again(now) or not self.began_epoch:  # it was rolled back
             return False
         self._issue(now)
         return True
@@ -211,6 +214,7 @@ class RowRenewing(RowWriting):
         self._get_session()
         if self.identity is None:
             return
+        self._go_back()
         read = self._read_living(time.time())
         if read is None:  # also of an epoch in which this request has no part
             self._be_over(Ended.REFUSED)

@@ -13,11 +13,11 @@ from typing import Any
 from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
-from ..models.retry import Written
 from ..tokens import session_key as keys
 from ..tokens.claims import Claims
 from . import columns, rows
 from . import data as session_data
+from .belonging import Before
 from .creating import RowCreating
 from .data import AUTH_KEYS, Changes
 from .flows import Flow, run
@@ -33,10 +33,8 @@ _END_WAVERS, _PART_OF_AGE = 60.0, 1 / 100
 class RowWriting(RowCreating):
     """The part of the engines with rows that writes; how one is read is in db.py."""
 
-    # Whether this request has saved; and in which transactions, that may have been rolled back
-    # since, with what was known before.
+    # Whether this request has saved.
     _has_written = False
-    _unsettled: tuple[tuple[Written, Read], ...] = ()
 
     # --- saving -----------------------------------------------------------------------------------
 
@@ -105,16 +103,8 @@ class RowWriting(RowCreating):
             raise UpdateError
         return None
 
-    def _note_written_over(self, read: Read) -> None:
-        written = rows.written_in_transaction(self.model)
-        if written is not None:
-            self._unsettled += ((written, read),)
-
-    def _go_back(self) -> None:
-        """Know what was known before the saves that were rolled back: what they had is unsaved."""
-        while self._unsettled and self._unsettled[-1][0].is_undone():
-            *rest, (_, self.known) = self._unsettled
-            self._unsettled = tuple(rest)
+    def _note_written_over(self, read: Read, before: Before | None = None) -> None:
+        self._note_unsettled(rows.written_in_transaction(self.model), read, before)
 
     def _is_undone(self, read: Read) -> bool:
         """Tell whether what this request has saved was rolled back, as far as the row says.

@@ -24,7 +24,7 @@ from .announcements import pending
 from .asking import PATIENCE, RECENT, Asking, FeedUnavailable, NewEpoch, epoch_of_line
 from .entries import FOR_GOOD, SESSION, Entry, Line, as_number
 
-__all__ = ["STEP", "Feed", "FeedUnavailable", "NewEpoch", "forget", "get_feed", "load"]
+__all__ = ["RECENT", "STEP", "Feed", "FeedUnavailable", "NewEpoch", "forget", "get_feed", "load"]
 
 # Of two ends, servers' clocks and equal milliseconds aside, the later is later by this (seconds).
 STEP = 0.001

@@ -617,3 +617,42 @@ def test_upgrade_by_a_copy_that_still_reads_brings_no_cookie(
     clock.shift(OVER)
     assert victim.who() == "ada"
     assert thief.who() == ""
+
+
+@pytest.mark.parametrize("begin", [prove, confirm, renew_key])
+def test_request_under_way_that_looks_at_its_session_a_minute_after_a_proof_sets_no_cookie(
+    victim: Visitor, user: User, clock: Any, begin: Any
+) -> None:
+    slow = victim.copy()
+
+    def view(request: Any) -> None:
+        begin(victim, user)
+        clock.shift(60)
+        request.session["x"] = 1
+
+    slow.do(view)
+    assert slow.got is None
+    assert victim.who() == "ada"
+
+
+def test_of_two_proofs_at_once_one_begins_the_later_epoch_though_its_clock_is_behind(
+    victim: Visitor, user: User, clock: Any
+) -> None:
+    other = victim.copy()
+
+    def view(request: Any) -> None:
+        request.session.get("basket")
+        prove(victim, user)
+        clock.shift(-20)
+        request.session.prove()
+
+    copy = Visitor(victim.mode)
+
+    def proves(request: Any) -> None:
+        view(request)
+        copy.cookie = victim.cookie
+
+    other.do(proves)
+    clock.shift(30)
+    assert other.who() == "ada"
+    assert copy.who() == ""

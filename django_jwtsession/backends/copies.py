@@ -51,7 +51,11 @@ class WithCopy(db.SessionStore):
                 return self._be_nobody(Ended.REFUSED)
             # Who writes reads the row, or a visitor who sends his first cookie again and again
             # would reset what the session counts.
-            if not is_revoked and self._reads_only() and (self._is_good(came) or self._hangs(came)):
+            if (
+                not is_revoked
+                and self._reads_only()
+                and (self._is_good(came) or self._may_not_wait(came))
+            ):
                 return self._enter_copy(came, copied)
         yield
         return self._from_row(came)
@@ -72,9 +76,9 @@ class WithCopy(db.SessionStore):
         newest = written.get(came.sid)
         return newest is None or newest[:2] <= (came.ep, came.ver)
 
-    def _hangs(self, came: Claims) -> bool:
-        """Tell whether to go on with a copy that is due, where the row would be waited for."""
-        return self._feed.waits_in_vain() and self._is_good(came, self.config.stale_if_error)
+    def _may_not_wait(self, came: Claims) -> bool:
+        """Tell whether to go on with a copy that is due: to ask for the row may take long."""
+        return self._feed.is_out_of_reach() and self._is_good(came, self.config.stale_if_error)
 
     def _enter_copy(self, came: Claims, copied: Data) -> Data:
         self.known, self._claims, self.jkt = Copy(came, came.rv or 0.0), came, came.jkt

@@ -81,11 +81,6 @@ class Asking:
         """Return how many seconds ago all was known, math.inf for never."""
         return monotonic() - self._asked_at
 
-    def waits_in_vain(self) -> bool:
-        """Tell whether who asks has had no answer for longer than PATIENCE: the database hangs."""
-        since = self._asking_since
-        return self._out_of_patience or (since is not None and monotonic() > since + PATIENCE)
-
     def _due(self, max_age: float | None) -> bool:
         now = monotonic()
         if not self._learning.settled:

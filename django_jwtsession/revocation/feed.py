@@ -165,6 +165,13 @@ class Feed(Asking):
             return True
         return not self.polls()
 
+    def is_out_of_reach(self) -> bool:
+        """Tell whether the database fails who asks, or has let one wait longer than PATIENCE."""
+        since = self._asking_since
+        if self._out_of_patience or (since is not None and monotonic() > since + PATIENCE):
+            return True
+        return self._outage and self.polls()
+
     def refresh(self, max_age: float | None = None) -> None:
         """Learn of new entries, if it is time: the last answer is older than the poll's interval.
 

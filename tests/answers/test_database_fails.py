@@ -65,21 +65,26 @@ def test_copy_is_good_where_the_connection_is_gone(
     assert ask(read).content == b"[('x', 1)]"
 
 
+@pytest.mark.parametrize("state", ["_out_of_patience", "_outage"])
 @pytest.mark.parametrize(("seconds", "is_asked"), [(70, False), (119, False), (121, True)])
-def test_copy_that_is_due_is_good_while_the_database_hangs(
+def test_copy_that_is_due_is_good_while_the_database_hangs_or_fails(
     settings: Any,
     ask: Asker,
     clock: Any,
     monkeypatch: pytest.MonkeyPatch,
     seconds: float,
     is_asked: bool,
+    state: str,
 ) -> None:
     """Each page that asked for its row would wait as long as the driver lets it."""
     settings.SESSION_ENGINE = ENGINES["hybrid"]
     ask(write(x=1))
     clock.shift(seconds)
     another_process()
-    get_feed()._out_of_patience = True  # one request waits, and is not answered
+    feed = get_feed()
+    monkeypatch.setattr(feed, "polls", lambda: True)
+    monkeypatch.setattr(feed, "is_quiet", lambda: True)
+    setattr(feed, state, True)
     asked, fetch = [], rows.fetch
 
     def counted(*args: Any, **kwargs: Any) -> Any:

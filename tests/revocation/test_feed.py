@@ -896,7 +896,7 @@ async def test_event_loop_waits_no_longer_than_its_patience(
         async with asyncio.timeout(20):
             await task
             await feed.arefresh()  # nor does anybody after it
-    assert feed.waits_in_vain()
+    assert feed.is_out_of_reach()
 
 
 @pytest.mark.django_db(transaction=True)

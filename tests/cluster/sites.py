@@ -13,6 +13,7 @@ from tests.conftest import ENGINES
 from tests.services.servers import Database, Server, site_env
 
 from .record import Record, problems, summary
+from .report import kinds
 
 # How long a load lasts: CLUSTER_SECONDS=60 make test-cluster.
 SECONDS = float(os.environ.get("CLUSTER_SECONDS", "10"))
@@ -79,7 +80,7 @@ def prove(
     """Hold a run against the promises, and say its numbers; CLUSTER_REPORT is a file for them."""
     record.thefts = thefts(database)
     found = problems(record, known_within, hold)
-    line = json.dumps({"run": name, **summary(record), "problems": len(found)})
+    line = json.dumps({"run": name, **summary(record), "breaches": kinds(found)})
     print(f"\n{line}")
     if report := os.environ.get("CLUSTER_REPORT"):
         with Path(report).open("a") as out:

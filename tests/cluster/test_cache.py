@@ -56,7 +56,7 @@ def test_promises_hold_whatever_the_cache_does(server: postgresql.Server, tmp_pa
         visitors.look_at_all()
         assert not visitors.broken, logs(servers)
         prove(
-            "PostgreSQL, REVOCATION_CACHE, whatever Redis does",
+            "PostgreSQL, `REVOCATION_CACHE` in a Redis that is emptied, is full, hangs and dies",
             record,
             server.database,
             known_within=KNOWN_WITHIN,

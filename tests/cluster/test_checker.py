@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from . import report
 from .record import End, Fault, Issue, Record, Seen, Write, problems
 
 SID, USER = "s" * 22, "7"
@@ -77,3 +78,22 @@ def test_false_alarm_of_theft_is_a_breach() -> None:
     found = record()
     found.thefts = 2
     assert problems(found, 2) == ["2 false alarms of theft"]
+
+
+def test_report_is_a_row_of_the_page_for_each_run_and_keeps_the_others() -> None:
+    ran = {"run": "two", "logins": 1200, "reads": 3, "writes": 5, "acknowledged": 4, "ends": 1}
+    ran |= {"statuses": {"200": 7, "500": 1}, "last_seen_after_end": 0.5}
+    breaches = report.kinds(["s: k, written at app 0, is lost", "s has not ended, and is nobody"])
+    page = f"before\n\n{report._HEAD}| one | 1 |\n| two | old |\n\nafter\n"
+    rows = (
+        "| one | 1 |\n| two | 1,200 | 3 | 5, 4 | 1 | 1 | 0.5 s | 1 false logouts, 1 lost writes |"
+    )
+    found = report.renewed(page, [ran | {"breaches": breaches}])
+    assert found == f"before\n\n{report._HEAD}{rows}\n\nafter\n"
+
+
+def test_page_of_the_docs_has_the_table_that_the_report_renews() -> None:
+    page = report.PAGE.read_text()
+    assert report.renewed(page, []) == page
+    for run in ("Django's `db`", "Django's `cached_db`"):
+        assert f"as a control: {run}" in page

@@ -30,8 +30,11 @@ THREADS = ("gthread", "preload", "gthread-2")
 POOL = {"min_size": 1, "max_size": 4, "timeout": 5}
 
 WAYS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "CONN_MAX_AGE 0": ({"CONN_MAX_AGE": 0, "OPTIONS": TIMES}, ALL),
-    "CONN_MAX_AGE None": ({"CONN_MAX_AGE": None, "OPTIONS": TIMES}, THREADS),
+    "`CONN_MAX_AGE` 0": ({"CONN_MAX_AGE": 0, "OPTIONS": TIMES}, ALL),
+    "`CONN_MAX_AGE` None with health checks": (
+        {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True, "OPTIONS": TIMES},
+        THREADS,
+    ),
     "psycopg's pool": ({"CONN_MAX_AGE": 0, "OPTIONS": {"pool": POOL, **TIMES}}, ALL),
 }
 
@@ -57,5 +60,6 @@ def test_promises_hold(server: postgresql.Server, through: str, way: str, tmp_pa
                 time.sleep(SECONDS / 2)
             visitors.look_at_all()
             assert not visitors.broken, logs(servers)
-            prove(f"PostgreSQL through {through}, {way}", record, server.database)
+            before = "PostgreSQL" + (", PgBouncer" if through == "PgBouncer" else "")
+            prove(f"{before}; {', '.join(kinds)}; {way}", record, server.database)
             assert len(record.writes) > 50, logs(servers)

@@ -148,7 +148,7 @@ def test_full_disk_loses_and_mixes_no_session(name: str, disk: Disk, tmp_path: P
             time.sleep(4)
         visitors.look_at_all()
         assert not visitors.broken, logs(servers)
-        prove(f"{name}, a full disk", record, database)
+        prove(f"{name}, two processes, its disk full for 7 s", record, database)
         read = [one for one in record.seen if began < one.sent_at and one.answered_at < ended]
         assert {one.status for one in read if one.sid != "a login"} == {200}
         for server in servers:

@@ -45,7 +45,7 @@ def test_promises_hold_on_three_nodes(nodes: list[Node], engine: str, tmp_path: 
             time.sleep(SECONDS)
         visitors.look_at_all()
         assert not visitors.broken
-        prove(f"Galera, {engine}", record, databases[0])
+        prove(f"three Galera nodes, two processes on each, `{engine}`", record, databases[0])
         assert len(record.writes) > 100, logs(servers)
 
 
@@ -61,7 +61,7 @@ def test_checker_finds_that_conflicts_are_not_tried_again(
             time.sleep(SECONDS)
         assert not visitors.broken
     with pytest.raises(AssertionError, match="status 500"):
-        prove("broken on purpose: retries", record, databases[0])
+        prove("broken on purpose: conflicts are not tried again (Galera)", record, databases[0])
 
 
 @pytest.mark.parametrize("question", ["feed", "session"])
@@ -114,4 +114,9 @@ def test_promises_hold_while_nodes_die_and_come_back(nodes: list[Node], tmp_path
             time.sleep(6)
         visitors.look_at_all()
         assert not visitors.broken
-        prove("Galera, hybrid, nodes die", record, databases[0], hold=STALE)
+        prove(
+            "three Galera nodes, `hybrid`; one killed and let back, another cut off and let back",
+            record,
+            databases[0],
+            hold=STALE,
+        )

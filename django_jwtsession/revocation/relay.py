@@ -179,6 +179,8 @@ class Relay:
         """
         if not self._cache.call("add", f"instead:{turn}", 1, _lasts(interval)):
             return False
+        # Nor is this one to be replaced while it asks: by each in turn, all would ask.
+        self._cache.call("set", f"instead:{self._turn}", 1, _lasts(interval))
         self._cache.call("set", "turn", self._turn, _lasts(interval))
         return True
 

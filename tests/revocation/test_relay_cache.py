@@ -236,3 +236,29 @@ def test_what_another_has_sent_is_not_sent_again(
     assert not two.relay._waiting
     assert two.known == [7]
     assert len(one.relay._ends) == 2
+
+
+def test_one_alone_takes_the_place_of_a_process_whose_answer_does_not_come(
+    pair: tuple[Process, Process], shared: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow database is not asked by each of the others, and whoever asks it has the turn."""
+    one, two = pair
+    one.relay._cache.call("add", "turn", "of-the-dead", 60)
+    clock.shift(0.5)
+    assert one.poll() is None
+    assert two.poll() == 1.5  # what it knew before
+    clock.shift(0.45)
+    asks, beside = one.ask, []
+
+    def slow() -> list[Line]:
+        beside.append(two.poll())
+        return asks()
+
+    monkeypatch.setattr(one, "ask", slow)
+    assert one.poll() == 0
+    assert beside == [None]
+    assert two.questions == 1
+    assert one.relay._cache.call("get", "turn") == one.relay._turn
+    stays = stands(shared)
+    assert stays[":turn"] == stays[":instead:of-the-dead"] == 1
+    assert stays[f":instead:{one.relay._turn}"] == 1

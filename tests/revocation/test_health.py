@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
 from django_jwtsession.revocation import FeedHealth, feed_health, get_feed, reader
+from django_jwtsession.revocation.asking import PATIENCE
 
 from .conftest import Line
 
@@ -41,6 +42,27 @@ def test_health_of_a_process_that_cannot_read_is_not_ok(
     assert feed_health().is_ok
     clock.shift(1)
     assert not feed_health().is_ok
+
+
+@pytest.mark.usefixtures("polling")
+def test_database_is_out_of_reach_while_one_waits_for_it_longer_than_a_second(
+    clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed, keys_above = get_feed(), reader.keys_above
+    feed.refresh()
+    found = [feed.is_out_of_reach()]
+
+    def slow(key: int) -> Any:
+        for seconds in (0, PATIENCE, 0.1):
+            clock.shift(seconds)
+            found.append(feed.is_out_of_reach())
+        return keys_above(key)
+
+    monkeypatch.setattr(reader, "keys_above", slow)
+    clock.shift(1)
+    feed.refresh()
+    found.append(feed.is_out_of_reach())
+    assert found == [False, False, False, True, False]
 
 
 def test_in_djangos_test_environment_nothing_is_wrong() -> None:

@@ -262,3 +262,18 @@ def test_one_alone_takes_the_place_of_a_process_whose_answer_does_not_come(
     stays = stands(shared)
     assert stays[":turn"] == stays[":instead:of-the-dead"] == 1
     assert stays[f":instead:{one.relay._turn}"] == 1
+
+
+def test_process_that_nobody_visited_asks_beside_one_that_has_the_place_of_another(
+    pair: tuple[Process, Process], clock: Any
+) -> None:
+    """And keeps for the others what it finds; nothing is wrong with the cache."""
+    paused, _ = pair
+    paused.relay._cache.call("add", "turn", "of-the-dead", 200)
+    paused.relay._cache.call("add", "instead:of-the-dead", 1, 200)
+    clock.shift(100)
+    paused.table.append(7)
+    assert paused.poll() == 0
+    assert paused.known == [7]
+    assert list(paused.relay._waiting) == [7]
+    assert not paused.relay.rests()

@@ -37,11 +37,13 @@ class SessionStore(CookieReading):
 
     def _creating(self) -> Flow[None]:
         yield from ()
-        data = self.__dict__.get("_session_cache")
+        data, passed = self.__dict__.get("_session_cache"), self.sets_no_cookie
         self._be_nobody()
         self._session_cache = Data() if data is None else data
         self._begin()
         self._put(time.time())
+        if passed:  # the browser has another one's, which stays
+            self.ended = Ended.JUST_PASSED
 
     def move_in(self, old: Incoming) -> None:
         self._be_old(old)
@@ -169,7 +171,7 @@ class SessionStore(CookieReading):
             yield
         data = self._get_session()
         if self.identity is None:
-            if self._earlier is None:
+            if self._earlier is None and not self.sets_no_cookie:
                 self._begin()
                 self._put(time.time())
             self.modified = True

@@ -96,7 +96,10 @@ class RowCreating(TokenSession):
     def _creating(self) -> Flow[None]:
         data = self._get_session(no_load=True)
         yield
+        passed = self.sets_no_cookie
         self._create(data)
+        if passed:  # the browser has another one's, which stays
+            self.ended = Ended.JUST_PASSED
 
     def _create(self, data: dict[str, Any]) -> None:
         while True:

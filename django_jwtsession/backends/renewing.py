@@ -36,7 +36,7 @@ class RowRenewing(RowWriting):
             return
         if self.identity is None:
             # Where its epoch has passed, login() decides which session goes on.
-            if self._earlier is None:
+            if self._earlier is None and not self.sets_no_cookie:
                 self._create(data)
             self.modified = True
             return

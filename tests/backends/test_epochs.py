@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth import logout, update_session_auth_hash
+from django.contrib.auth import login, logout, update_session_auth_hash
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
@@ -656,3 +656,52 @@ def test_of_two_proofs_at_once_one_begins_the_later_epoch_though_its_clock_is_be
     clock.shift(30)
     assert other.who() == "ada"
     assert copy.who() == ""
+
+
+@pytest.mark.parametrize("after", [READS_ON, NOBODY])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_session_that_is_created_for_who_comes_with_an_epoch_before_takes_no_cookie_away(
+    victim: Visitor, user: User, clock: Any, after: float, method: str
+) -> None:
+    """As carts do it."""
+    slow = victim.copy()
+    change_password(victim, user)
+    clock.shift(after)
+
+    def view(request: Any) -> Any:
+        request.session.get("basket")
+        if request.session.session_key is None:
+            request.session.create()
+        request.session["cart"] = 1
+        request.session.save()
+        return request.session.session_key
+
+    key = slow.do(view, method)
+    assert slow.status == 200
+    assert slow.got is None
+    assert key
+    assert victim.who() == "ada"
+
+
+@pytest.mark.parametrize("anew", ["cycle_key", "create"])
+@pytest.mark.parametrize("logs_in", [False, True])
+def test_request_that_finds_its_user_gone_and_begins_anew_sets_a_cookie_for_a_login_alone(
+    victim: Visitor, user: User, clock: Any, anew: str, logs_in: bool
+) -> None:
+    slow = victim.copy()
+
+    def view(request: Any) -> Any:
+        request.session.get("basket")
+        change_password(victim, user)
+        clock.shift(0.01)
+        assert not request.user.is_authenticated
+        getattr(request.session, anew)()
+        request.session["x"] = 1
+        if logs_in:
+            login(request, User.objects.get(pk=user.pk))
+
+    slow.do(view)
+    assert slow.status == 200
+    assert bool(slow.got) == logs_in
+    assert victim.who() == "ada"
+    assert slow.who() == ("ada" if logs_in else "")

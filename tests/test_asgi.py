@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -18,7 +19,8 @@ from django_jwtsession.models import Session
 from django_jwtsession.revocation.feed import Feed
 
 from . import urls_engines
-from .conftest import DAY, OUR_MIDDLEWARE, STOCK_MIDDLEWARE, WEEK, cookie
+from .conftest import DAY, ENGINES, OUR_MIDDLEWARE, STOCK_MIDDLEWARE, WEEK, cookie
+from .helpers.process import another_process
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -101,6 +103,52 @@ async def test_visit_costs_no_more_threads_than_queries(
     nothing = await hops_of(hops, avisit()) - own
     expected = {"cookie": (0, 0, 0, 0), "db": (1, 1, 2, 0), "hybrid": (1, 0, 2, 0)}
     assert (first, read, write, nothing) == expected[engine]
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+async def test_tasks_of_one_request_write_to_its_session(
+    engine: str, avisit: Visit, is_loaded: bool
+) -> None:
+    await avisit(awrite(gone=1, kept=2))
+    await sync_to_async(another_process)()
+
+    async def view(request: HttpRequest) -> str:
+        session = request.session
+        if is_loaded:
+            await session.aget("kept")
+        await asyncio.gather(
+            session.aset("a", 1),
+            session.aget("kept"),
+            session.aset("b", 2),
+            session.apop("gone"),
+            session.aupdate({"c": 3}),
+            session.asetdefault("d", 4),
+        )
+        return "written"
+
+    assert (await avisit(view)).status_code == 200
+    after = [("a", 1), ("b", 2), ("c", 3), ("d", 4), ("kept", 2)]
+    assert (await avisit(aread)).content.decode() == repr(after)
+
+
+async def test_tasks_that_write_at_once_take_nothing_back_that_others_wrote(
+    avisit: Visit, async_client: AsyncClient, settings: Any
+) -> None:
+    settings.SESSION_ENGINE = ENGINES["hybrid"]
+    await avisit(awrite(tries=1, seen=1))
+    other = AsyncClient()
+    other.cookies["sessionid"] = async_client.cookies["sessionid"].value
+    await avisit(awrite(tries=2, seen=2), by=other)
+    await sync_to_async(another_process)()
+
+    async def view(request: HttpRequest) -> str:
+        session = request.session
+        assert await session.aget("tries") == 1  # from the copy in the cookie
+        await asyncio.gather(session.aset("tries", 0), session.aset("seen", 0))
+        return "written"
+
+    await avisit(view)
+    assert (await avisit(aread)).content == b"[('seen', 2), ('tries', 2)]"
 
 
 async def test_stateless_session_never_leaves_the_loop(

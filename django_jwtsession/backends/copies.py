@@ -30,6 +30,8 @@ class WithCopy(db.SessionStore):
     # What there is to rotate once the view is over.
     rotation: Rotation | None = None
     _next_look = 0.0
+    # The keys that had changed in the row when it was read under its copy.
+    _stale = _NONE
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -178,7 +180,8 @@ class WithCopy(db.SessionStore):
         Nothing happens where the row has ended, has gone on without this request, or opens with a
         key alone of which there is no proof: saving says so.
         """
-        assert isinstance(self.known, Copy)
+        if not isinstance(self.known, Copy):  # another task of this request has done it meanwhile
+            return self._stale
         claims = self.known.claims
         read = self._read(claims.sid)
         if read is None or read.row.epoch != claims.ep:
@@ -192,7 +195,7 @@ class WithCopy(db.SessionStore):
         before, data = self._data_before(), self._get_session()
         found = session_data.changes(before, data, self.config)
         theirs = self._data_in(read.content)
-        stale = session_data.changes(before, theirs, self.config).keys
+        stale = self._stale = session_data.changes(before, theirs, self.config).keys
         self._enter(claims, read, Ended.NOT)
         self.cookie_due = True  # with the old copy the next write would meet the same
         replace_data(data, found.without(stale).applied(theirs))

@@ -75,7 +75,7 @@ class Opening(Bound, SessionAPI):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to the process and the request: keys, settings, streams."""
         state = self.__dict__.copy()
-        of_request = ("environ", "cookies", "_unsettled")
+        of_request = ("environ", "cookies", "_unsettled", "_loads")
         for name in ("config", "serializer", "_codec", "_feed", "_seal_of_rows", *of_request):
             state.pop(name, None)
         return state

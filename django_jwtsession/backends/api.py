@@ -7,7 +7,6 @@ matter: see flows.py for how one is written once for both.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,8 +38,6 @@ class SessionAPI(SessionBase):
     identity: Identity | None = None
     # The row of a session that this request ended, since it came with an old copy of its cookie.
     reused: Any = None
-    # While a task loads the session.
-    _loads: asyncio.Event | None = None
     _given: Any = None
     _token: str | None = None
     _expires_at = 0.0
@@ -178,23 +175,6 @@ class SessionAPI(SessionBase):
         if "_session_cache" not in self.__dict__:
             empty = no_load or self._given is None
             self._session_cache = Data() if empty else self.load()
-        return self._session_cache
-
-    async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
-        self.accessed = True
-        while self._loads is not None:  # for another task, whose changes would be lost
-            await self._loads.wait()
-        if "_session_cache" in self.__dict__:
-            return self._session_cache
-        if no_load or self._given is None:
-            self._session_cache = Data()
-            return self._session_cache
-        loads = self._loads = asyncio.Event()
-        try:
-            self._session_cache = await self.aload()
-        finally:
-            self._loads = None
-            loads.set()
         return self._session_cache
 
     _session = property(_get_session)

@@ -6,6 +6,7 @@ and ended.
 
 from __future__ import annotations
 
+import asyncio
 import marshal
 import time
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ class Opening(Bound, SessionAPI):
 
     # What this request has written in transactions: see belonging.py.
     _unsettled: tuple[Any, ...] = ()
+    # While a task loads the session.
+    _loads: asyncio.Event | None = None
 
     def __init__(self, session_key: str | Key | None = None) -> None:
         # As SessionBase does, with the serializer looked up once a process.
@@ -115,6 +118,23 @@ class Opening(Bound, SessionAPI):
     @cached_property
     def _feed(self) -> Feed:
         return get_feed()
+
+    async def _aget_session(self, no_load: bool = False) -> dict[str, Any]:
+        self.accessed = True
+        while self._loads is not None:  # for another task, whose changes would be lost
+            await self._loads.wait()
+        if "_session_cache" in self.__dict__:
+            return self._session_cache
+        if no_load or self._given is None:
+            self._session_cache = Data()
+            return self._session_cache
+        loads = self._loads = asyncio.Event()
+        try:
+            self._session_cache = await self.aload()
+        finally:
+            self._loads = None
+            loads.set()
+        return self._session_cache
 
     def _reads_only(self) -> bool:
         """Tell whether the request's method promises to change nothing.

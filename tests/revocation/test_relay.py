@@ -12,10 +12,11 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from django_jwtsession.models import Revocation
-from django_jwtsession.revocation import asking, learning, reader, relay
+from django_jwtsession.revocation import asking, entries, learning, reader, relay
 from django_jwtsession.revocation.feed import Feed
 
 from .conftest import Line
+from .relays import line as relay_line
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("polling", "shared")]
 
@@ -326,3 +327,22 @@ def test_who_asks_for_what_is_true_now_is_not_content_with_what_another_has_aske
     with two._lock if beside else nullcontext():
         two.refresh(0.0)
     assert two.is_ended("now")
+
+
+def test_who_looks_far_back_takes_what_another_has_sent_meanwhile(
+    clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [one] = processes(1)
+    poll([one], clock, 3)
+    sent = relay_line(8)._replace(epoch=4, reason="proof")
+
+    def look_back(*args: Any) -> list[Any]:
+        segment = "of-another", entries.pack([sent]).decode()
+        one._relay._cache.call("add", f"after:{one._relay._ends[-1]}", segment)
+        return [relay_line(9)]
+
+    monkeypatch.setattr(one._learning, "look_back", look_back)
+    clock.shift(61)
+    one.refresh()
+    assert one.end_of("8") == 4
+    assert one.new_epoch_of("8") == "proof"

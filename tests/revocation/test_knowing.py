@@ -240,3 +240,12 @@ def test_end_of_a_user_that_has_not_committed_orders_what_follows_in_its_transac
         assert (known.ended_before("7"), known.ended_before("8")) == (6.5, 6.5)
         transaction.set_rollback(True)
     assert known.ended_before("7") == 0.0
+
+
+def test_new_epoch_is_news_also_if_the_same_question_looks_far_back(
+    feed: Feed, clock: Any, line: Line
+) -> None:
+    clock.shift(61)
+    line("one", epoch=4999, reason="proof")
+    feed.refresh()
+    assert feed.new_epoch_of("one") is NewEpoch.PROOF

@@ -1085,7 +1085,9 @@ def test_feed_says_how_long_it_waits_until_it_asks(feed: Feed, clock: Any, setti
 def test_feed_that_is_off_asks_nothing(settings: Any, django_assert_num_queries: Any) -> None:
     settings.JWTSESSION = {"REVOCATION_POLL": None}
     with django_assert_num_queries(0):
-        Feed().refresh()
+        for max_age in (None, 0.0):
+            Feed().refresh(max_age)
+            asyncio.run(Feed().arefresh(max_age))
         assert not Feed().is_ended("one")
 
 

@@ -221,6 +221,12 @@ def test_cookie_that_keeps_its_names_promise_is_fine(name: str) -> None:
     assert ids(**{**SECURE, "SESSION_COOKIE_NAME": name}) == []
 
 
+@pytest.mark.parametrize("name", [None, "", 7, "two words", "id=1", "id;", "id\n", "größe"])
+def test_name_that_no_cookie_can_have_is_an_error(name: Any) -> None:
+    assert ids(SESSION_COOKIE_NAME=name) == ["E015"]
+    assert "E015" in ids(deploy=True, **{**SECURE, "SESSION_COOKIE_NAME": name})
+
+
 def test_idle_age_beyond_the_absolute_age_is_a_warning() -> None:
     assert ids(SESSION_COOKIE_AGE=100 * 86400) == ["W003"]
     assert ids(SESSION_COOKIE_AGE=100, JWTSESSION={"ABSOLUTE_AGE": 99}) == ["W003"]

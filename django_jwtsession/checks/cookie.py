@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django.conf import settings
 from django.urls import NoReverseMatch, reverse
 
@@ -14,10 +16,18 @@ from .values import if_config
 # of this length leaves a quarter of it to the others.
 _FITS_PROXIES = 3072
 
+# What Python's http.cookies takes for the name of a cookie: a token (RFC 6265 4.1.1), or a colon.
+_is_name = re.compile(r"[\w!#$%&'*+.^`|~:-]+", re.ASCII).fullmatch
+
+
+def _has_no_name() -> bool:
+    name = settings.SESSION_COOKIE_NAME
+    return not isinstance(name, str) or _is_name(name) is None
+
 
 def name_prefix() -> str:
     """Return the prefix of the cookie's name; browsers compare it in any case."""
-    name = settings.SESSION_COOKIE_NAME.lower()
+    name = str(settings.SESSION_COOKIE_NAME).lower()
     prefixes = ("__host-http-", "__host-", "__http-", "__secure-")
     return next((prefix for prefix in prefixes if name.startswith(prefix)), "")
 
@@ -80,6 +90,14 @@ def _may_overfill_proxies(config: Config) -> bool:
 
 ALWAYS = (
     Check("E005", unkept_promises),
+    Check(
+        "E015",
+        when(
+            _has_no_name,
+            "SESSION_COOKIE_NAME is no name that a cookie can have, so nobody can log in.",
+        ),
+        'Write letters, digits, hyphens or underscores, such as "sessionid".',
+    ),
     Check(
         "E010",
         when(

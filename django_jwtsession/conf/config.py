@@ -99,7 +99,8 @@ class Config:
         which = place, cookie_name, typ
         codec = self._codecs.get(which)
         if codec is None:
-            codec = self._make_codec(place, cookie_name or settings.SESSION_COOKIE_NAME, typ)
+            name = cookie_name or str(settings.SESSION_COOKIE_NAME)  # a wrong one is E015
+            codec = self._make_codec(place, name, typ)
             self._codecs[which] = codec
         return codec
 

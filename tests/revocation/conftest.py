@@ -10,7 +10,7 @@ import pytest
 from django.core.cache import caches
 
 from django_jwtsession.models import Revocation
-from django_jwtsession.revocation import announcements, asking, publishing
+from django_jwtsession.revocation import announcements, asking, learning, publishing, reader
 from django_jwtsession.revocation import feed as feed_module
 from django_jwtsession.revocation import shared as shared_module
 
@@ -39,6 +39,13 @@ def line(db: None) -> Line:
         return Revocation.objects.create(name=name, **values)
 
     return line
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of a hundred lines is a large one: it is read in pages of ten."""
+    monkeypatch.setattr(reader, "PAGE", 10)
+    monkeypatch.setattr(learning, "_NEWEST", 5)
 
 
 @pytest.fixture

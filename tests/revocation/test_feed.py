@@ -489,10 +489,8 @@ def test_key_that_is_given_out_again_is_another_line(feed: Feed, clock: Any, lin
 
 
 @pytest.fixture
-def many(monkeypatch: pytest.MonkeyPatch, line: Line) -> None:
+def many(small_pages: None, line: Line) -> None:
     """A hundred lines, of which a request reads ten."""
-    monkeypatch.setattr(reader, "PAGE", 10)
-    monkeypatch.setattr(learning, "_NEWEST", 5)
     for number in range(100):
         line(f"{number}", age=86400, lives=86400)
     line("7", kind="u", before=100.0, age=86400)

@@ -11,7 +11,6 @@ from django.db import transaction
 
 from django_jwtsession.models import Revocation
 from django_jwtsession.revocation import feed as feed_module
-from django_jwtsession.revocation import learning, reader
 from django_jwtsession.revocation.entries import Entry
 from django_jwtsession.revocation.feed import Feed, NewEpoch
 from django_jwtsession.revocation.publishing import publish
@@ -165,10 +164,8 @@ def test_line_of_a_user_that_says_no_moment_ends_nothing(feed: Feed) -> None:
 
 
 @pytest.fixture
-def loading(monkeypatch: pytest.MonkeyPatch, line: Line) -> Feed:
+def loading(small_pages: None, line: Line) -> Feed:
     """A feed that has read the first of three pages; the newest lines come at last."""
-    monkeypatch.setattr(reader, "PAGE", 10)
-    monkeypatch.setattr(learning, "_NEWEST", 5)
     for number in range(100):
         line(f"{number}", age=86400, lives=86400, epoch=50)
     line("7", kind="u", before=100.0, age=86400)

@@ -220,10 +220,8 @@ def test_expired_lines_are_forgotten_in_fifteen_looks(line: Line, clock: Any) ->
 
 
 @pytest.fixture
-def pages(monkeypatch: pytest.MonkeyPatch, line: Line) -> None:
+def pages(small_pages: None, line: Line) -> None:
     """A hundred lines that are read in pages of ten; the newest five and MARGIN come at last."""
-    monkeypatch.setattr(reader, "PAGE", 10)
-    monkeypatch.setattr(learning, "_NEWEST", 5)
     for number in range(100):
         line(f"{number}", pk=number + 1, age=86400 + 100 - number, lives=86400)
 

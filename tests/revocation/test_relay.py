@@ -220,10 +220,8 @@ def test_database_out_of_reach_is_an_outage_and_not_the_caches(
 
 
 def test_start_of_many_processes_reads_the_table_once(
-    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+    clock: Any, line: Line, small_pages: None
 ) -> None:
-    monkeypatch.setattr(reader, "PAGE", 10)
-    monkeypatch.setattr(learning, "_NEWEST", 5)
     for number in range(200):
         line(f"{number}", age=86400, lives=86400, epoch=number)
     line("7", kind="u", before=100.0, age=86400)
@@ -244,10 +242,8 @@ def test_start_of_many_processes_reads_the_table_once(
 
 
 def test_copy_whose_pages_are_gone_is_made_up_for_by_the_database(
-    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+    clock: Any, line: Line, small_pages: None
 ) -> None:
-    monkeypatch.setattr(reader, "PAGE", 10)
-    monkeypatch.setattr(learning, "_NEWEST", 5)
     # One after the other, as not on each node of a Galera.
     keys = [line(f"{n}", pk=n + 1, age=86400, lives=86400).pk for n in range(100)]
     late = keys[-52]
@@ -298,10 +294,8 @@ def test_age_of_the_cache_is_that_of_the_last_question(clock: Any) -> None:
 
 
 def test_copy_that_never_comes_is_waited_for_ten_seconds(
-    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+    clock: Any, line: Line, small_pages: None
 ) -> None:
-    monkeypatch.setattr(reader, "PAGE", 10)
-    monkeypatch.setattr(learning, "_NEWEST", 5)
     for number in range(100):
         line(f"{number}", age=86400, lives=86400)
     Feed().refresh()  # dies at its first page

@@ -17,7 +17,7 @@ from django.db import connection, connections
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from django_jwtsession.revocation import asking, learning, reader, relay
+from django_jwtsession.revocation import asking, relay
 from django_jwtsession.revocation import shared as shared_module
 from django_jwtsession.revocation.feed import Feed
 
@@ -358,10 +358,8 @@ def test_cache_that_is_none_costs_what_no_cache_would(
 
 
 def test_process_starts_without_its_cache(
-    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
+    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch, small_pages: None
 ) -> None:
-    monkeypatch.setattr(reader, "PAGE", 10)
-    monkeypatch.setattr(learning, "_NEWEST", 5)
     for number in range(100):
         line(f"{number}", age=86400, lives=86400)
     is_out(monkeypatch)

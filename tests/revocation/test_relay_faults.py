@@ -18,7 +18,6 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from django_jwtsession.revocation import asking, relay
-from django_jwtsession.revocation import shared as shared_module
 from django_jwtsession.revocation.feed import Feed
 
 from .conftest import Line
@@ -370,11 +369,8 @@ def test_process_starts_without_its_cache(
 
 
 def test_cache_that_hangs_holds_up_who_asks_it_alone(
-    line: Line, monkeypatch: pytest.MonkeyPatch
+    clock: Any, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (asking, shared_module):
-        monkeypatch.setattr(module, "monotonic", time.monotonic)
-    monkeypatch.setattr(asking, "PATIENCE", 0.1)
     [feed] = processes(1)
     goes_on, reached = threading.Event(), threading.Event()
 
@@ -390,7 +386,7 @@ def test_cache_that_hangs_holds_up_who_asks_it_alone(
     stuck.start()
     try:
         assert reached.wait(5)
-        time.sleep(0.15)
+        clock.shift(asking.PATIENCE + 0.1)
         line("one")
         feed.refresh()
         assert feed.is_ended("one")

@@ -127,6 +127,14 @@ async def change_password() -> None:
     await user.asave()
 
 
+async def with_new_password() -> User:
+    """Return the user, whose password has been changed as her own view would: nothing has ended."""
+    user = await ada()
+    await sync_to_async(user.set_password)("another")
+    await User.objects.filter(pk=user.pk).aupdate(password=user.password)
+    return user
+
+
 async def delete_user() -> None:
     await (await ada()).adelete()
 
@@ -266,10 +274,8 @@ async def test_own_new_password_is_no_end_and_the_next_one_by_staff_is(
 
     async def change_own() -> None:
         request = request_with(store_class(engine)(client.cookies["sessionid"].value))
-        request.user = user = await ada()
+        request.user = user = await with_new_password()
         request.auser = AsyncMock(return_value=user)
-        await sync_to_async(user.set_password)("another")
-        await User.objects.filter(pk=user.pk).aupdate(password=user.password)
         await aupdate_session_auth_hash(request, user)
         await request.session.asave()
         await judged()
@@ -295,9 +301,7 @@ async def test_look_between_the_epoch_of_a_new_password_and_its_hash_ends_nothin
 ) -> None:
     monkeypatch.setattr(live, "_DOUBT", live.LOOK_EVERY)
     waiting = await entered(session)
-    user, own = await ada(), store_class(engine)(client.cookies["sessionid"].value)
-    await sync_to_async(user.set_password)("another")
-    await User.objects.filter(pk=user.pk).aupdate(password=user.password)
+    user, own = await with_new_password(), store_class(engine)(client.cookies["sessionid"].value)
     await own.acycle_key()  # as update_session_auth_hash() does, before it stores the hash
     await judged(waiting.done)
     await own.aset(HASH_SESSION_KEY, user.get_session_auth_hash())

@@ -21,16 +21,15 @@ from ..tokens import base64url
 from ..tokens.claims import Claims
 from ..tokens.sid import new_sid
 from . import data as session_data
-from .cookie_reading import CookieReading
+from .cookie_ages import CookieAges
 from .flows import Flow
 from .knowledge import Data, Ended, Identity, Incoming
 from .opening import is_late, new_epoch
-from .options import options
 from .process import superseded
 from .renewing import is_hash_upgrade
 
 
-class SessionStore(CookieReading):
+class SessionStore(CookieAges):
     """A stateless session, encrypted or signed by the site's `ALGORITHMS`."""
 
     # --- writing ---------------------------------------------------------------------------------
@@ -83,6 +82,9 @@ class SessionStore(CookieReading):
             return
         if self.identity is None:
             self._begin()
+        if self._has_other_age():
+            yield
+            self._tell_of_age()
         self._put(now)
 
     def _has_other_password(self) -> bool:
@@ -203,7 +205,7 @@ class SessionStore(CookieReading):
             self._begin()  # of an anonymous one nothing is lost
             self._put(now)
             return
-        until = self._life_of_tokens(now)
+        until = self._life_of_tokens(self._claims, now)
         # What goes on after that end may be an epoch of another request's.
         epoch = new_epoch(max(who.epoch, 0 if end is None else int(end) + 1), now)
         before = self._before()
@@ -218,16 +220,6 @@ class SessionStore(CookieReading):
         self._go_back()
         who = self._identity()
         return self.began_epoch and self._feed.end_of(who.sid) == who.epoch - 1
-
-    def _life_of_tokens(self, now: float) -> float:
-        """Return until when tokens of this epoch can live, those of parallel requests included."""
-        claims = self._claims
-        known = (claims.exp, claims.mx or 0) if claims is not None else (0,)
-        return max(*known, now + self._longest_idle(), now + self.get_expiry_age())
-
-    def _longest_idle(self) -> float:
-        """Return the longest idle age of this session's tokens: before its login it was another."""
-        return max(self._idle_before, options.age, self.get_session_cookie_age())
 
     def _take_up(self, data: dict[str, Any]) -> bool:
         earlier, self._earlier = self._earlier, None
@@ -275,8 +267,7 @@ class SessionStore(CookieReading):
         A row of the session, of another engine, has noted that there are such tokens: the feed is
         asked before it opens (see db.py).
         """
-        # A parallel request may have extended the session just now.
-        age = time.time() + self._longest_idle()
-        end = max(claims.exp, claims.mx or 0, age)
+        self._feed.refresh(0.0)  # a parallel request may have made tokens live longer
+        end = self._life_of_tokens(claims, time.time())
         entry = revocation.Entry("s", claims.sid, end, "deleted", epoch=epoch)
         revocation.publish([entry])

@@ -25,7 +25,7 @@ from ..models.retry import run_again
 from ..models.times import to_datetime
 from ..signals import session_revoked, token_reused
 from ..tokens.sid import sid_from_uuid, uuid_from_sid
-from .entries import Entry
+from .entries import AGE, Entry
 from .feed import STEP, NewEpoch, get_feed
 from .publishing import publish
 from .reasons import EndReason
@@ -44,6 +44,7 @@ __all__ = [
     "revoke_rows",
     "revoke_session",
     "revoke_user_sessions",
+    "tell_of_age",
 ]
 
 security_logger = logging.getLogger("django.security.jwtsession")
@@ -176,6 +177,11 @@ def begin_epoch(sid: str, epoch: int, expires_at: float, is_soft: bool = False) 
     """
     reason = NewEpoch.PROOF if is_soft else NewEpoch.LOGIN
     publish([Entry("s", sid, expires_at, reason, epoch=epoch - 1)])
+
+
+def tell_of_age(sid: str, until: float) -> None:
+    """Tell all processes until when (Unix time) tokens of a session can live; it goes on."""
+    publish([Entry("s", sid, until, AGE, epoch=0)])
 
 
 def longest_end(config: Config) -> float:

@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 SESSION, USER, EVERYONE = "s", "u", "e"
 
+# The reason of a line that ends nothing: it tells until when tokens of a session can live.
+AGE = "age"
+
 # The epoch of a session that has ended for good, in the place of none; larger than any.
 FOR_GOOD = 2**63 - 1
 

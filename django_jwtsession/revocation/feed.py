@@ -110,6 +110,14 @@ class Feed(Asking):
         begun, end = self._begun.get(sid), self.end_of(sid)
         return begun[2] if begun is not None and begun[2] - 1 == end else None
 
+    def known_until(self, sid: str) -> float:
+        """Return until when (Unix time) tokens of a session can live, as far as its lines say."""
+        own = self._own.get(sid)
+        ends = [self._learning.memory.end_of_lines(sid), 0.0 if own is None else own[1]]
+        if not self._learning.complete and self.polls():
+            ends += [line.expires_at for line in self._ask_for(sid)]
+        return max(ends)
+
     def _user_ends(self, sub: str) -> list[tuple[str, float]]:
         """Return what has ended of a user's sessions: which goes on, and from before when."""
         ends = [(keep, end.before) for keep, end in self._learning.memory.user_ends(sub)]

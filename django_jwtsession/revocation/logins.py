@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from . import reader
+from .entries import AGE
 from .feed import NewEpoch, get_feed
 
-_GOES_ON = frozenset(NewEpoch)
+_GOES_ON = frozenset({*NewEpoch, AGE})
 
 
 class Login(NamedTuple):

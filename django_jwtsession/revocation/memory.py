@@ -108,13 +108,21 @@ class Memory:
 
     def epochs_of(self, sid: str) -> list[int]:
         """Return the epochs up to which a session has ended, one for each of its ends."""
+        return [epoch for epoch, _ in self._lines_of(sid)]
+
+    def end_of_lines(self, sid: str) -> int:
+        """Return when no token needs the lines of a session any more, 0 where there are none."""
+        return max((end for _, end in self._lines_of(sid)), default=0)
+
+    def _lines_of(self, sid: str) -> list[tuple[int, int]]:
         digest = _digest(sid) & _64_BITS
         shelf = self._shelves[digest >> _SHIFT]
         with self._lock:
             if not shelf.is_sorted:
                 shelf.sort()
             first = bisect_left(shelf.digests, digest)
-            return list(shelf.epochs[first : bisect_right(shelf.digests, digest)])
+            found = slice(first, bisect_right(shelf.digests, digest))
+            return list(zip(shelf.epochs[found], shelf.ends[found], strict=True))
 
     def user_ends(self, sub: str) -> Iterator[tuple[str, UserEnd]]:
         """Yield what has ended of a user's sessions: the session that goes on, and the end."""

@@ -205,8 +205,8 @@ def answering(request: HttpRequest, response: HttpResponseBase) -> Steps[HttpRes
     if options.save_every_request and not session.is_empty():
         yield _step(session, "get_expiry_age")  # loads it: only a living session is saved
     action = decide(request, response)
-    if action is Action.SAVE and is_ours and is_passive(request):
-        session.passive = True
+    if action is Action.SAVE and is_ours:
+        session.passive = is_passive(request)
     method = _METHODS.get(action)
     if method is not None:
         is_foreign = options.moves and not is_ours

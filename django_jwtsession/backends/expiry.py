@@ -7,12 +7,14 @@ import time
 from datetime import datetime
 from typing import Any
 
+from ..history import later
 from ..models.times import as_of_today, to_datetime
 from . import policy
 from .belonging import Belonging
 from .data import POLICY_KEY
 from .flows import Flow, arun, run
 from .options import options
+from .passive import is_passive
 
 _NOTHING: dict[str, Any] = {}
 
@@ -20,10 +22,11 @@ _NOTHING: dict[str, Any] = {}
 class Expiry(Belonging):
     """The part of TokenSession that is about time; ages are seconds, times Unix times.
 
-    `passive` says that the visitor did nothing: what is stored extends nothing.
+    `passive` says that the visitor did nothing: what is stored extends nothing. None: it was not
+    looked at yet.
     """
 
-    passive = False
+    passive: bool | None = None
 
     @property
     def expires_at(self) -> float | None:
@@ -111,9 +114,17 @@ class Expiry(Belonging):
 
     def _idle_end(self, now: float) -> float:
         end = policy.idle_end(now, self._age_from(now), self._absolute_end())
-        if not self.passive or not self._expires_at or self.began_epoch:
+        if not self._expires_at or self.began_epoch or not self._is_passive():
             return end
         return min(end, self._expires_at)
+
+    def _is_passive(self) -> bool:
+        """Tell whether the visitor did nothing, also where a view saves by itself."""
+        if self.passive is None:
+            request = later.answering.get()
+            is_its_own = request is not None and getattr(request, "session", None) is self
+            self.passive = is_its_own and is_passive(request)
+        return self.passive
 
     def _age_from(self, now: float) -> float:
         """Return the seconds from `now` on that the session lives; exact where it has a fixed end.
@@ -174,7 +185,7 @@ class Expiry(Belonging):
         return await arun(self._refreshing())
 
     def _refreshing(self) -> Flow[bool]:
-        now = time.time()
+        now, self.passive = time.time(), False  # somebody asks for it
         if self.identity is None or not (yield from self._freshening(now)):
             return False
         if self._idle_end(now) <= self._expires_at + min(1.0, self.get_expiry_age() / 4):

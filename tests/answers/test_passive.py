@@ -64,6 +64,32 @@ def test_poll_that_writes_stores_and_extends_nothing(
     assert ask(read, **passive).content == b"[]"
 
 
+def test_poll_whose_view_saves_by_itself_extends_nothing(
+    engine: str, ask: Asker, clock: Any, passive: dict[str, Any]
+) -> None:
+    def count(request: HttpRequest) -> str:
+        request.session["x"] += 1
+        request.session.save()
+        return str(request.session["x"])
+
+    ask(write(x=1))
+    for number in range(2, 9):
+        clock.shift(WEEK / 8)
+        assert ask(count, **passive).content == str(number).encode()
+    clock.shift(WEEK / 8 + 20)
+    assert ask(read, **passive).content == b"[]"
+
+
+def test_view_that_extends_by_itself_does_so_in_a_poll_too(
+    engine: str, ask: Asker, clock: Any, passive: dict[str, Any]
+) -> None:
+    ask(write(x=1))
+    clock.shift(WEEK - 100)
+    ask(lambda request: str(request.session.refresh()), **passive)
+    clock.shift(WEEK - 100)
+    assert ask(read).content == b"[('x', 1)]"
+
+
 def test_poll_that_writes_inside_the_event_loop_extends_nothing(
     ask: Asker, clock: Any, settings: Any
 ) -> None:

@@ -153,6 +153,7 @@ class WithCopy(db.SessionStore):
         return max(min(at + self.config.revalidate_after, self._expires_at), self._next_look)
 
     def _remember(self, row: rows.Row) -> None:
+        """Note that this process knows of a newer row than the copies that are still good."""
         until = time.time() + self.config.revalidate_after
         written.note(self._identity().sid, row.epoch, row.version, until)
 
@@ -192,6 +193,7 @@ class WithCopy(db.SessionStore):
         if read.row.version == claims.ver:  # what was copied is what the row holds
             self._enter(claims, read, Ended.NOT)
             return _NONE
+        self._remember(read.row)  # or who sends this copy again is judged by it again
         before, data = self._data_before(), self._get_session()
         found = session_data.changes(before, data, self.config)
         theirs = self._data_in(read.content)

@@ -112,6 +112,24 @@ def test_code_is_redeemed_once(visitor: Visitor, method: str) -> None:
     assert [redeem(visitor.copy(), method) for _ in range(4)] == [True, False, False, False]
 
 
+def test_process_that_has_found_a_newer_row_trusts_the_copy_no_more(only_hybrid: None) -> None:
+    """Else who sends the first cookie by GET is judged by its numbers each time."""
+
+    def count(request: HttpRequest) -> int:
+        request.session["tries"] += 1
+        return int(request.session["tries"])
+
+    visitor = Visitor()
+    visitor.put(tries=0)
+    first = visitor.copy()
+    for _ in range(3):
+        another_process()
+        visitor.send(count, None, "get")
+    another_process()
+    assert stored()["tries"] == 3
+    assert [first.copy().send(count, None, "get") for _ in range(3)][1:] == [4, 5]
+
+
 @pytest.mark.parametrize("method", SAFE)
 def test_safe_request_that_only_reads_inside_the_window_makes_no_query(
     only_hybrid: None, method: str

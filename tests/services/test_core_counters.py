@@ -43,6 +43,18 @@ def test_pop_by_get_is_a_write_too(site: Site, first: Jar) -> None:
     assert redeemed == [True, False, False, False]
 
 
+def test_safe_requests_try_once_too_often_in_each_process_and_no_more(
+    site: Site, first: Jar
+) -> None:
+    """A page that counts by GET has decided by the copy; the process knows the row from then on."""
+    allowed = [
+        site.servers[number % 2].get("try_code", first.cookie).json["allowed"]
+        for number in range(12)
+    ]
+    assert sum(allowed) <= 5
+    assert not any(allowed[6:])
+
+
 def test_counter_never_goes_back(site: Site, first: Jar) -> None:
     seen = []
     for number in range(8):

@@ -188,7 +188,7 @@ def _with_challenge(response: HttpResponse, binding: Binding, sid: str) -> HttpR
 def _proved(request: HttpRequest, session: Any, binding: Binding) -> HttpResponse:
     """Return what the browser is to do, with the proof and the challenge for the next one."""
     sid, url = session.sid, request.META.get("SCRIPT_NAME", "") + proofs.REFRESH
-    origin, static = f"{request.scheme}://{request.get_host()}", urlsplit(settings.STATIC_URL or "")
+    origin, static = request.headers["Origin"], urlsplit(settings.STATIC_URL or "")
     is_here = static.path.strip("/") and not static.netloc
     excluded = [{"type": "exclude", "domain": "*", "path": static.path}] if is_here else []
     scope = {"origin": origin, "include_site": False, "scope_specification": excluded}

@@ -18,7 +18,7 @@ from django_jwtsession.models.kinds import EventKind as Kind
 from django_jwtsession.revocation import revoke_session
 from tests import urls as site_urls
 
-from .browser import PROOF, Browser, Key, offer_in
+from .browser import ORIGIN, PROOF, Browser, Key, offer_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("row_engine")]
 
@@ -98,6 +98,17 @@ def test_response_may_be_a_quoted_string(browser: Browser, user: User) -> None:
     payload = {"authorization": browser.offer["authorization"], "jti": browser.offer["challenge"]}
     quoted = f'"{browser.key.jws(payload, jwk=browser.key.jwk)}"'
     assert browser.register(quoted).status_code == 200
+
+
+def test_scope_is_the_origin_that_the_browser_knows(browser: Browser, user: User) -> None:
+    """A proxy may take https off and not say so."""
+    response = browser.client.post("/login/", {"username": "ada", "password": "correct horse"})
+    browser.offer = offer_in(response)
+    signed = {"authorization": browser.offer["authorization"], "jti": browser.offer["challenge"]}
+    jws = browser.key.jws(signed, jwk=browser.key.jwk)
+    headers = {**ORIGIN, "Secure-Session-Response": jws}
+    told = browser.client.post(browser.offer["path"], headers=headers).json()
+    assert told["scope"]["origin"] == "https://testserver"
 
 
 def test_session_tells_how_fresh_the_proof_is(browser: Browser, user: User, clock: Any) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest
+
+from ..backends.answer import tell_of_failure
 
 Page = Callable[[HttpRequest], Any]
 
@@ -19,7 +22,8 @@ def layer(
     """Return a middleware that an app puts inside of ours: see contrib/dbsc.
 
     A function `session.finish(request, response)`, where one was set, gets the answer of the site
-    before the session is saved. What is called is sync and may block.
+    before the session is saved; a database out of reach there is logged, as the view has answered.
+    What is called is sync and may block.
 
     Arguments: `pages` answer in the place of the site's views, by their paths; `guard` is called
     before each view, once the user is known, and may raise.
@@ -30,7 +34,7 @@ def layer(
             return page(request)
         response = get_response(request)
         if (finish := getattr(request.session, "finish", None)) is not None:
-            finish(request, response)
+            _try(finish, request, response)
         return response
 
     async def amiddleware(request: HttpRequest) -> Any:
@@ -38,7 +42,7 @@ def layer(
             return await sync_to_async(page)(request)
         response = await get_response(request)
         if (finish := getattr(request.session, "finish", None)) is not None:
-            await sync_to_async(finish)(request, response)
+            await sync_to_async(_try)(finish, request, response)
         return response
 
     is_async = iscoroutinefunction(get_response)
@@ -46,6 +50,13 @@ def layer(
     if guard is not None:
         found.process_view = _before_views(guard, is_async)
     return found
+
+
+def _try(finish: Callable[..., None], request: HttpRequest, response: Any) -> None:
+    try:
+        finish(request, response)
+    except (DatabaseError, InterfaceError) as error:
+        tell_of_failure(error)
 
 
 def _before_views(guard: Callable[[HttpRequest], None], is_async: bool) -> Callable[..., Any]:

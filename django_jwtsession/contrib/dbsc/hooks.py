@@ -66,8 +66,8 @@ def _end_binding(sid: str | None, request: HttpRequest, response: Any) -> None:
     """End the binding of a session with it; where only an API's token has ended, it goes on."""
     session: Any = request.session
     if sid is None or session.sid != sid:
-        Binding.drop(sid)
         proofs.take_away(request, response)
+        Binding.drop(sid)
 
 
 def check_dbsc(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:

@@ -37,7 +37,7 @@ class Device:
     def __init__(self, context: BrowserContext, site: Site) -> None:
         self.context = context
         self.page = context.new_page()
-        self.url = site.named
+        self._site, self.url = site, site.named
         self._events: list[dict[str, Any]] = []
         devtools = context.new_cdp_session(self.page)
         devtools.on("Network.deviceBoundSessionEventOccurred", lambda e: self._events.append(e))
@@ -57,6 +57,12 @@ class Device:
         """Open a page; return what it says."""
         self.page.goto(path)
         return self.page.inner_text("body")
+
+    def follow(self, path: str) -> None:
+        """Follow a link to a page of the site that another site has."""
+        self.page.goto(f"{self._site.other_site}/kept")
+        self.page.set_content(f"<a href='{self.url}{path}'>a link</a>")
+        self.page.get_by_role("link").click()
 
     # --- cookies ----------------------------------------------------------------------------------
 

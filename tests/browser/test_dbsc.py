@@ -295,6 +295,37 @@ def test_login_of_another_user_without_a_logout_binds_the_new_session(
     assert events(site, other) == ["login", "bound"]
 
 
+# --- from another site ---------------------------------------------------------------------------
+
+
+def test_login_that_another_site_led_to_binds_the_session(site: Site, device: NewDevice, user: str):
+    browser = device()
+    browser.follow(f"/login-of?{user}")
+    browser.wait(lambda: browser.created)
+    for _ in range(2):
+        assert browser.read("/proof") == f"{user}, proved"
+        ten_minutes_later(site, browser)
+    assert events(site, user) == ["login", "bound"]
+
+
+def test_link_on_another_site_opens_the_page(site: Site, device: NewDevice, user: str, mode: str):
+    browser = device().log_in(user)
+    for path, text in [("/guarded", f"guarded, for {user}"), ("/profile", user)]:
+        ten_minutes_later(site, browser)
+        browser.follow(path)
+        expect(browser.page.get_by_text(text).first).to_be_visible()
+        expect(browser.page).to_have_url(path)
+
+
+def test_view_that_wants_a_younger_proof_gets_one(site: Site, device: NewDevice, user: str):
+    browser = device().log_in(user)
+    assert browser.read("/guarded-well") == f"guarded well, for {user}"
+    site.later(301)
+    browser.page.goto("/guarded-well")
+    expect(browser.page.get_by_text(f"guarded well, for {user}")).to_be_visible()
+    assert len(browser.refreshed) == 1
+
+
 # --- without it ----------------------------------------------------------------------------------
 
 

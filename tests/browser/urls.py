@@ -51,11 +51,17 @@ def guarded(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"guarded, for {request.user.get_username()}")
 
 
+@device_bound(max_age=300)  # type: ignore[untyped-decorator]
+def guarded_well(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(f"guarded well, for {request.user.get_username()}")
+
+
 urlpatterns = [
     path("proof", proof),
     path("slow", proof),
     path("login-of", login_of),
     path("guarded", guarded),
+    path("guarded-well", guarded_well),
     path("kept", kept),
     path("ending", ending),
     path("", include("example_project.urls")),

@@ -11,6 +11,8 @@ from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
+from .cookie import sign_again
+
 
 def device_bound(view: Callable[..., Any] | None = None, *, max_age: float = 600) -> Any:
     """Let a view, sync or async, be seen with a proof that is at most `max_age` seconds old.
@@ -38,9 +40,10 @@ def require_proof(request: HttpRequest, max_age: float = float("inf")) -> None:
     session: Any = request.session
     age = getattr(session, "device_bound", None)
     if age is None or age > max_age:
-        # For 30 s after a login the binding may be under way: the page reloads.
-        if time.time() - (getattr(session, "logged_in_at", None) or 0) < 30:
-            session.finish = _reload
+        if at := getattr(session, "logged_in_at", None):
+            # For 30 s after a login the binding may be under way: the page reloads.
+            is_new = age is None and time.time() - at < 30
+            session.finish = _reload if is_new else sign_again
         raise PermissionDenied("This page needs a fresh proof of the device's key.")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -19,16 +18,13 @@ from ...middleware import SessionMiddleware
 from ..layer import layer
 from . import proofs, views
 from .conf import problems, setting
+from .cookie import take_away
 from .decorators import require_proof
 from .models import Binding
 
 _NO_ROW = "contrib.dbsc keeps keys beside rows: write a SESSION_ENGINE that has them, hybrid or db."
-_ELSEWHERE = (
-    "The proof is a cookie of one host: leave SESSION_COOKIE_DOMAIN and .._PATH as they are."
-)
-_TOO_SHORT = (
-    'Browsers sign six times in nine minutes at most: write a DBSC["MAX_AGE"] of 300 or more.'
-)
+_ELSEWHERE = "The proof is a cookie of one host: leave SESSION_COOKIE_DOMAIN and .._PATH alone."
+_TOO_SHORT = 'Browsers sign six times in nine minutes: write a DBSC["MAX_AGE"] of 300 or more.'
 
 
 def device_bound_layer(get_response: Callable[..., Any]) -> Any:
@@ -66,15 +62,14 @@ def _end_binding(sid: str | None, request: HttpRequest, response: Any) -> None:
     """End the binding of a session with it; where only an API's token has ended, it goes on."""
     session: Any = request.session
     if sid is None or session.sid != sid:
-        proofs.take_away(request, response)
+        take_away(request, response)
         Binding.drop(sid)
 
 
 def check_dbsc(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Check the app's settings, and those that it depends on."""
     found: list[Any] = [checks.Error(text, id="django_jwtsession.E030") for text in problems()]
-    store = getattr(import_module(settings.SESSION_ENGINE), "SessionStore", None)
-    if not getattr(store, "has_rows", False):
+    if not getattr(import_string(f"{settings.SESSION_ENGINE}.SessionStore"), "has_rows", False):
         found.append(checks.Error(_NO_ROW, id="django_jwtsession.E031"))
     if settings.SESSION_COOKIE_DOMAIN or settings.SESSION_COOKIE_PATH != "/":
         found.append(checks.Warning(_ELSEWHERE, id="django_jwtsession.W030"))

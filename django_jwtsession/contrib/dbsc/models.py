@@ -27,7 +27,7 @@ class Binding(models.Model):  # noqa: DJ008  # nobody sees one
     id = models.UUIDField(primary_key=True, editable=False)
     jwk = models.JSONField()
     thumbprint = models.CharField(max_length=43)
-    algorithm = models.CharField(max_length=16)
+    algorithm = models.CharField(max_length=16, default="ES256")
     bound_at = models.DateTimeField()
     last_proof_at = models.DateTimeField(db_index=True)
     # The microsecond of the newest challenge that was answered: it and those before it are used.
@@ -53,9 +53,8 @@ class Binding(models.Model):  # noqa: DJ008  # nobody sees one
         age = max(get_config().absolute_age, settings.SESSION_COOKIE_AGE) + 86400
         old = cls.objects.filter(last_proof_at__lt=now - timedelta(seconds=age))
         _again(cls.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:100])).delete)
-        key = {"jwk": jwk, "thumbprint": thumbprint, "algorithm": "ES256"}
-        defaults = {**key, "bound_at": now, "last_proof_at": now}
-        made = _again(cls.objects.get_or_create, pk=uuid_from_sid(sid), defaults=defaults)
+        new = {"jwk": jwk, "thumbprint": thumbprint, "bound_at": now, "last_proof_at": now}
+        made = _again(cls.objects.get_or_create, pk=uuid_from_sid(sid), defaults=new)
         return made[0] if made[1] else None
 
     def answer(self, challenge_at: int) -> bool:

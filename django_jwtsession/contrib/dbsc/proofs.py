@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from django.core.signals import setting_changed
-from django.http import HttpRequest, parse_cookie
+from django.http import parse_cookie
 from django.http.response import HttpResponseBase
 
 from ...backends.opening import Opening
@@ -20,12 +20,10 @@ from ...models.times import to_datetime
 from ...tokens.claims import Claims
 from ...tokens.sid import sid_from_uuid, uuid_from_sid
 from .conf import setting
+from .cookie import cookie_name, put, sign_again
 from .models import Binding
 
-NAME, TYP, REFRESH = "__Host-dbsc", "dbp+jwt", "/dbsc/refresh"
-# What the browser is told of the cookie beforehand: with others it signs at each request.
-TOLD = "Path=/; Secure; HttpOnly; SameSite=Lax"
-_ATTRIBUTES: Any = {"secure": True, "httponly": True, "samesite": "Lax"}
+TYP, REFRESH = "dbp+jwt", "/dbsc/refresh"
 
 
 class Proofs:
@@ -33,6 +31,7 @@ class Proofs:
 
     def __init__(self, place: str) -> None:
         self._max_age: float = setting("MAX_AGE")
+        self._name = cookie_name()
         # From the future, for this server, is what one makes whose clock is ahead.
         self.codec = replace(get_config(), leeway=self._max_age).codec_in(place, typ=TYP)
 
@@ -42,7 +41,7 @@ class Proofs:
         if cookies is None:  # it is read before the middleware has given it to the request
             cookies = parse_cookie((session.environ or {}).get("HTTP_COOKIE", ""))
         try:
-            proof = self.codec.recall(cookies.get(NAME, ""), now)
+            proof = self.codec.recall(cookies.get(self._name, ""), now)
         except BadToken:
             return None
         return proof if proof.sid == sid and now - proof.iat <= self._max_age else None
@@ -56,14 +55,7 @@ def give(response: HttpResponseBase, session: Any, jkt: str) -> None:
     """Set the cookie of a proof made now."""
     now, age = round(time.time(), 3), setting("MAX_AGE")
     claims = Claims(session.sid, now, now + age, session.epoch, jkt=jkt)
-    token = proofs_in(current_place()).codec.issue(claims, now)
-    response.set_cookie(NAME, token, int(age), **_ATTRIBUTES)
-
-
-def take_away(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Delete the cookie; browsers want its attributes for that as well."""
-    if NAME in request.COOKIES:
-        response.set_cookie(NAME, "", 0, **_ATTRIBUTES)
+    put(response, proofs_in(current_place()).codec.issue(claims, now), int(age))
 
 
 class DeviceBindings:
@@ -84,6 +76,7 @@ class DeviceBindings:
             return True
         if (environ := session.environ) is None:  # a socket; or a test's `client.session`
             return in_test_environment()
+        session.finish = sign_again  # type: ignore[attr-defined]
         return environ.get("PATH_INFO") == REFRESH  # whose view asks for a signature
 
     def age(self, session: Any) -> float | None:

@@ -27,15 +27,16 @@ from ...pages.login import is_same_origin
 from ...pages.throttle import is_too_often
 from ...revocation.ending import report_reuse
 from ...tokens.presented import Presented, thumbprint
-from . import challenges, proofs
+from .. import challenges
+from . import proofs
 from .conf import setting
+from .cookie import TOLD, cookie_name
 from .models import Binding
 
-START, _SIGNED = "/dbsc/start", "Secure-Session-Response"
-# Seconds for which an offer is good, and a challenge, which is answered when the proof has ended.
-_OFFER_AGE, _CHALLENGE_AGE = 300, 1200
-# Requests of one session in a minute; a browser makes a dozen in nine.
-_MOST = 60
+START, _SIGNED, _OFFERED = "/dbsc/start", "Secure-Session-Response", ("jti", "authorization")
+# Seconds for which an offer is good, and a challenge, which is answered when the proof has ended;
+# and requests of one session in a minute: a browser makes a dozen in nine.
+_OFFER_AGE, _CHALLENGE_AGE, _MOST = 300, 1200, 60
 
 
 def _protocol(view: Callable[[HttpRequest, Any], HttpResponse]) -> Callable[..., HttpResponse]:
@@ -80,10 +81,9 @@ def _must_wait(session: Any, request: HttpRequest) -> bool:
 def _may_open_later(session: Any, request: HttpRequest) -> bool:
     """Tell whether a cookie is too young for the clock here, or a newer one is on its way."""
     ended = getattr(session, "ended", None)
-    cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
     try:
         if ended is Ended.REFUSED:
-            session._codec.read(cookie, time.time())
+            session._codec.read(request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""), time.time())
     except BadToken as error:
         return error.reason is Reason.NOT_YET_VALID
     return ended is Ended.JUST_PASSED
@@ -95,14 +95,15 @@ def offer(request: HttpRequest, response: Any) -> None:
     A key without a proof may be lost; it counts no more.
     """
     session: Any = request.session
-    if session.sid is None or session.logged_in_at is None or response.status_code >= 400:
-        return
-    if session.device_bound is not None and Binding.of(session.sid) is not None:
+    is_login = session.logged_in_at is not None and response.status_code < 400
+    if not is_login or (session.device_bound and Binding.of(session.sid)):
         return
     Binding.drop(session.sid)
     session.jkt = None
     path = request.META.get("SCRIPT_NAME", "") + START
-    first, second = (challenges.make(each, *_login(session)) for each in ("jti", "authorization"))
+    # Where another site has led to the login, browsers send it no cookies.
+    name = session.sid if request.headers.get("Sec-Fetch-Site") == "cross-site" else ""
+    first, second = (challenges.make(each, *_login(session), key=name) for each in _OFFERED)
     told = f'(ES256);path="{path}";challenge="{first}";authorization="{second}"'
     response.headers["Secure-Session-Registration"] = told
 
@@ -115,11 +116,12 @@ def _login(session: Any) -> tuple[str, str]:
 @_protocol
 def start(request: HttpRequest, session: Any) -> HttpResponse:
     """Bind the session to the key that the browser has made for the offer of its login."""
+    session = session or _named_in_offer(request)
     if session is None:
         return _answer(401, error="no_session")
     signed = _presented(request, with_key=True)
     signed.verify(signed.jwk)
-    for name in ("jti", "authorization"):
+    for name in _OFFERED:
         if not challenges.made_at(signed.payload.get(name), _OFFER_AGE, name, *_login(session)):
             return _answer(403, error="bad_challenge")
     binding = Binding.bind(session.sid, signed.jwk, thumbprint(signed.jwk))
@@ -129,6 +131,16 @@ def start(request: HttpRequest, session: Any) -> HttpResponse:
         session.jkt, session.cookie_due = binding.thumbprint, True
     note_bound(session.sid, session.known.row.user_id, request.META)
     return _proved(request, session, binding)
+
+
+def _named_in_offer(request: HttpRequest) -> Any:
+    """Return the session that the offer of its login names, None for none. Raises BadToken."""
+    has_cookie, nobody = settings.SESSION_COOKIE_NAME in request.COOKIES, request.session
+    if has_cookie or _SIGNED not in request.headers or not getattr(nobody, "has_rows", False):
+        return None
+    given = _presented(request, with_key=True).payload.get("authorization")
+    found = type(nobody).of(challenges.key_in(given))  # type: ignore[attr-defined]
+    return found if found.get(SESSION_KEY) else None
 
 
 def _presented(request: HttpRequest, with_key: bool) -> Presented:
@@ -179,8 +191,7 @@ def _challenged(binding: Binding, sid: str) -> HttpResponse:
 
 
 def _with_challenge(response: HttpResponse, binding: Binding, sid: str) -> HttpResponse:
-    after, key = binding.answered, binding.thumbprint
-    challenge = challenges.make("refresh", sid, after=after, key=key)
+    challenge = challenges.make("refresh", sid, after=binding.answered, key=binding.thumbprint)
     response.headers["Secure-Session-Challenge"] = f'"{challenge}";id="{sid}"'
     return response
 
@@ -192,7 +203,7 @@ def _proved(request: HttpRequest, session: Any, binding: Binding) -> HttpRespons
     is_here = static.path.strip("/") and not static.netloc
     excluded = [{"type": "exclude", "domain": "*", "path": static.path}] if is_here else []
     scope = {"origin": origin, "include_site": False, "scope_specification": excluded}
-    cookies = [{"type": "cookie", "name": proofs.NAME, "attributes": proofs.TOLD}]
+    cookies = [{"type": "cookie", "name": cookie_name(), "attributes": TOLD}]
     told = {"session_identifier": sid, "refresh_url": url, "scope": scope, "credentials": cookies}
     response = _answer(200, **told)
     proofs.give(response, session, binding.thumbprint)

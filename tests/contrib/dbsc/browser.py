@@ -138,7 +138,8 @@ class Browser:
             self.challenge = re.fullmatch(r'"([^"\\]+)";id="([^"]+)"', challenge)[1]  # type: ignore[index]
         if response.status_code == 200:
             self.bound = response.json()
-            self.proof_until = time.time() + response.cookies[PROOF]["max-age"]
+            [told] = self.bound["credentials"]
+            self.proof_until = time.time() + response.cookies[told["name"]]["max-age"]
         elif not challenge and response.status_code < 500:
             self.bound = None
         return response

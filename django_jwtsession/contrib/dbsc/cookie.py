@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -15,7 +16,9 @@ _ATTRIBUTES: Any = {"secure": True, "httponly": True, "samesite": "Lax"}
 
 
 def cookie_name() -> str:
-    return "__Host-dbsc"
+    """Return the cookie's name: sites of one host are as far apart as by their session cookies."""
+    own = settings.SESSION_COOKIE_NAME.removeprefix("__Host-")
+    return "__Host-dbsc" if own == "sessionid" else f"__Host-dbsc-{own}"
 
 
 def put(response: HttpResponseBase, token: str, max_age: int) -> None:

@@ -228,3 +228,20 @@ def test_proof_of_another_session_is_taken_away_in_strict_mode(
     assert (PROOF in response.cookies) == (mode == "strict")
     browser.refresh()
     assert browser.get("/closed/", **FROM_HERE).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["shop", "__Host-shop"])
+def test_sites_of_one_host_have_proofs_of_their_own(
+    browser: Browser, user: User, settings: Any, name: str
+) -> None:
+    browser.bind(user)
+    settings.SESSION_COOKIE_NAME = name
+    other = Browser()
+    other.login(user)
+    told = other.register().json()
+    [credential] = told["credentials"]
+    assert credential["name"] == "__Host-dbsc-shop"
+    assert {"__Host-dbsc", "__Host-dbsc-shop"} == {
+        each for each in {**browser.client.cookies, **other.client.cookies} if PROOF in each
+    }
+    assert other.client.get("/closed/", secure=True).status_code == 200

@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import partial
+from time import sleep
 from typing import Any, NamedTuple
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.http import HttpRequest
 
+from ..conf import in_test_environment
 from ..history import takeover
 from ..models.retry import Written
 from ..policy import LoginRefused, Policy
@@ -24,6 +26,9 @@ from .flows import Flow, run
 from .knowledge import Data, Ended, Identity, Known
 from .login_policy import Admitted
 from .opening import Opening
+
+# How often, and each how many seconds after the other, to look for the hash of a new password.
+_LOOKS, _BETWEEN_LOOKS = 12, 0.02
 
 
 class Before(NamedTuple):
@@ -240,6 +245,7 @@ class Belonging(Opening):
             yield
         elif self.identity is not None or self._earlier is not None:
             yield
+        self._wait_for_new_hash()
         # Who asks for the end of a session that had ended already wants its cookie to go as well.
         goes = self._ends_own() or self.ended is Ended.REFUSED
         # Else it goes on in an epoch that began meanwhile, and the browser has that one's cookie.
@@ -247,6 +253,29 @@ class Belonging(Opening):
         self.clear()
         self._be_nobody(ended)
         self._earlier = None
+
+    def _wait_for_new_hash(self) -> None:
+        """Wait a moment for a view that has stored a new password and not told its session yet.
+
+        Beside it Django's get_user() finds a hash that no longer fits, and flushes the session that
+        is to stay.
+        """
+        data, who = self.__dict__.get("_session_cache", {}), self.identity
+        if who is None or who.user is None or self._logging_out or self.has_stored_user:
+            return
+        backend, auth_hash = (data.get(key) for key in (BACKEND_SESSION_KEY, HASH_SESSION_KEY))
+        if in_test_environment() or not backend or not auth_hash:
+            return
+        if not people.has_new_password(backend, who.user, auth_hash):
+            return
+        for _ in range(_LOOKS):
+            if self._has_gone_on():
+                break
+            sleep(_BETWEEN_LOOKS)
+
+    def _has_gone_on(self) -> bool:
+        """Tell whether this session has ended, or has begun another epoch, as is true now."""
+        raise NotImplementedError
 
     def _ends_own(self) -> bool:
         """End the session of this request, if it was let in; tell whether it was."""

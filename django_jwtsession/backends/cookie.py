@@ -242,6 +242,7 @@ class SessionStore(CookieAges):
             return
         came = self._named(session_key)
         if isinstance(came, Claims):
+            self._feed.refresh(0.0)
             self._end(came, came.ep)
 
     def _ends_own(self) -> bool:
@@ -254,6 +255,8 @@ class SessionStore(CookieAges):
         claims = claims or (self._claims if self.identity is not None else None)
         if claims is None:
             return False
+        # Another epoch may have begun just now, or tokens live longer.
+        self._feed.refresh(0.0)
         if self._goes_on_elsewhere() and not self._logging_out:
             return False
         # Of a login that followed under the same sid, a visitor's logout ends nothing.
@@ -261,13 +264,16 @@ class SessionStore(CookieAges):
         self._end(claims, None if is_for_good else claims.ep)
         return True
 
+    def _has_gone_on(self) -> bool:
+        self._feed.refresh(0.0)
+        return self._has_ended()
+
     def _end(self, claims: Claims, epoch: int | None) -> None:
         """End what tokens up to an epoch open (None: for good).
 
         A row of the session, of another engine, has noted that there are such tokens: the feed is
         asked before it opens (see db.py).
         """
-        self._feed.refresh(0.0)  # a parallel request may have made tokens live longer
         end = self._life_of_tokens(claims, time.time())
         entry = revocation.Entry("s", claims.sid, end, "deleted", epoch=epoch)
         revocation.publish([entry])

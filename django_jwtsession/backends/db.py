@@ -211,6 +211,11 @@ class SessionStore(RowKeys):
         # It had ended, or goes on in a later epoch.
         return not rows.exists(self.model, self._pk_of(who.sid))
 
+    def _has_gone_on(self) -> bool:
+        who = self._identity()
+        read = self._read(who.sid)
+        return read is None or read.row.epoch != who.epoch
+
     def _end_row(self, sid: str, epoch: int | None = None, version: int | None = None) -> bool:
         """Delete the row, if it is still in that epoch, at that version, and tell everybody.
 

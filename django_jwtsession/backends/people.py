@@ -40,6 +40,11 @@ def lets_in(backend: str, user_id: str, auth_hash: str | None) -> bool:
     return user is not None and has_password_of(user, auth_hash)
 
 
+def has_new_password(backend: str, user_id: str, auth_hash: str) -> bool:
+    """Tell whether the backend lets the user in, with another password than the session's."""
+    return not lets_in(backend, user_id, auth_hash) and lets_in(backend, user_id, None)
+
+
 def has_password_of(user: Any, auth_hash: str | None) -> bool:
     """Tell whether the user's password is the one with which the session was made."""
     get_hash = getattr(user, "get_session_auth_hash", None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from itertools import count
 
 import pytest
 
-from .client import Jar, Running
-from .conftest import logged_in
+from .client import Jar, Running, together
+from .conftest import logged_in, make_user
 from .core import is_in, is_nobody, is_over, sid_of
 from .servers import Site
 
@@ -108,6 +109,23 @@ def test_old_copy_whose_hash_no_longer_fits_ends_nothing(site: Site, new_user: s
             assert not answer.set_cookie
         site.learn()
     assert is_in(site, jar, new_user)
+
+
+def test_password_form_beside_busy_tabs_signs_nobody_out(site: Site) -> None:
+    """They see the new password before their session is told of it."""
+
+    def visit(jar: Jar, number: int) -> None:
+        if number == 0:
+            assert jar.post(site.servers[0], "change_password").status == 200
+            return
+        for _ in range(8):
+            jar.get(site.servers[number % 2], "whoami")
+
+    for _ in range(4):
+        user = make_user(site)
+        jar = logged_in(site.servers[0], user)
+        together(5, partial(visit, jar))
+        assert is_in(site, jar, user)
 
 
 def test_double_click_on_login_is_answered_twice_and_logged_in(site: Site, new_user: str) -> None:

@@ -45,7 +45,9 @@ def session_of(request: HttpRequest, store: type[Any]) -> Any:
         return _of_note(request, ours, engine, came) or _without_token(request, ours, engine)
 
     def opened() -> Any:  # with a new object each time: a rollback takes nothing back of it
-        return several(ours, request) or ours(next(filter(is_ours, came)))
+        session = several(ours, request) or ours(next(filter(is_ours, came)))
+        session.cookies = request.COOKIES  # the proof of a device's key is one of them
+        return session
 
     session = opened()
     named = session._named(session._given)

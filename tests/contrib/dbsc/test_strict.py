@@ -331,3 +331,37 @@ def test_change_of_the_mode_logs_nobody_out(bound: Browser, settings: Any, clock
     clock.shift(61)
     assert home(bound.client) == "anonymous"
     assert bound.get("/").content == b"ada"
+
+
+LEAVING = "django.contrib.sessions.backends.signed_cookies"
+
+
+@pytest.mark.parametrize("has_proof", [True, False])
+def test_session_moves_to_another_engine_with_its_proof_alone(
+    bound: Browser, settings: Any, clock: Any, has_proof: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also outside of tests, where code without a request opens no bound session."""
+    monkeypatch.setattr(proofs, "in_test_environment", lambda: False)
+    thief = bound.copy()
+    clock.shift(0 if has_proof else 601)
+    settings.JWTSESSION = {"MIGRATE_TO": LEAVING}
+    thief.handler.load_middleware()
+    expected = "ada" if has_proof else "anonymous"
+    assert [home(thief), home(thief)] == [expected] * 2
+    assert Session.objects.exists() != has_proof
+
+
+def test_browser_that_signs_moves_to_another_engine(
+    bound: Browser, settings: Any, clock: Any
+) -> None:
+    clock.shift(601)
+    settings.JWTSESSION = {"MIGRATE_TO": LEAVING}
+    bound.client.handler.load_middleware()
+    assert [bound.get("/").content, bound.get("/").content] == [b"ada"] * 2
+    assert not Session.objects.exists()
+
+
+def test_tests_move_no_session_without_its_proof(bound: Browser, settings: Any, clock: Any) -> None:
+    settings.JWTSESSION = {"MIGRATE_TO": LEAVING}
+    clock.shift(601)
+    assert home(bound.copy()) == "anonymous"

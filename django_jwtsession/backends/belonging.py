@@ -6,7 +6,7 @@ And how it is what it was before, where a transaction was rolled back.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import sleep
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.http import HttpRequest
 
 from ..conf import in_test_environment
-from ..history import takeover
+from ..history import later, takeover
 from ..models.retry import Written
 from ..policy import LoginRefused, Policy
 from ..tokens.claims import Claims
@@ -253,6 +253,18 @@ class Belonging(Opening):
         self.clear()
         self._be_nobody(ended)
         self._earlier = None
+
+    def _end_again_if_undone(self, written: Written | None, again: Callable[[], Any]) -> None:
+        """End the session once more after the view, if its transaction is rolled back till then.
+
+        The browser loses its cookie all the same, and a copy must not outlive it.
+        """
+        if written is not None and (todo := later.current()) is not None:
+            todo.after_view.append(partial(self._end_again, written, again))
+
+    def _end_again(self, written: Written, again: Callable[[], Any], request: HttpRequest) -> None:
+        if written.is_undone() and self.ended is Ended.HERE and self.is_empty():
+            again()
 
     def _wait_for_new_hash(self) -> None:
         """Wait a moment for a view that has stored a new password and not told its session yet.

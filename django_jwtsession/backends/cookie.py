@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY
@@ -277,3 +278,5 @@ class SessionStore(CookieAges):
         end = self._life_of_tokens(claims, time.time())
         entry = revocation.Entry("s", claims.sid, end, "deleted", epoch=epoch)
         revocation.publish([entry])
+        written = written_in_transaction(current_alias())
+        self._end_again_if_undone(written, partial(self._end, claims, epoch))

@@ -8,6 +8,7 @@ here, how it is written in writing.py.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from django.contrib.sessions.backends.base import CreateError
@@ -229,6 +230,8 @@ class SessionStore(RowKeys):
             return False
         end = revocation.row_end(self.config, row.cookie_until)
         revocation.publish([revocation.Entry("s", sid, end, "deleted")])
+        again = partial(self._end_row, sid, epoch, version)
+        self._end_again_if_undone(rows.written_in_transaction(self.model), again)
         return True
 
 

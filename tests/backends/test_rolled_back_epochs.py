@@ -7,11 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from django.contrib.auth import login, update_session_auth_hash
+from asgiref.sync import sync_to_async
+from django.contrib.auth import login, logout, update_session_auth_hash
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from ..helpers.visitor import Visitor
+from ..helpers.visitor import MODES, Visitor
 from .test_undelivered_epochs import BEGINNINGS, end_others, prove
 
 pytestmark = [
@@ -95,6 +96,30 @@ def test_session_is_ended_though_its_last_epoch_was_rolled_back(visitor: Visitor
     copy = visitor.copy()
     visitor.do(view)
     assert visitor.who() == copy.who() == ""
+
+
+@pytest.mark.parametrize("how", ["logout", "flush"])
+@pytest.mark.parametrize("mode", MODES)
+def test_copy_is_out_though_the_logout_was_rolled_back(
+    engine: str, user: User, settings: Any, how: str, mode: str
+) -> None:
+    """As by ATOMIC_REQUESTS, after an error in what comes next: the browser loses its cookie."""
+
+    def end(request: Any) -> None:
+        logout(request) if how == "logout" else request.session.flush()
+
+    def view(request: Any) -> None:
+        in_vain(end, request)
+
+    async def aview(request: Any) -> None:
+        await sync_to_async(view)(request)
+
+    visitor = Visitor(mode)
+    visitor.login(user)
+    copy = visitor.copy()
+    visitor.send(view, aview, "post")
+    assert visitor.got == ""
+    assert copy.who() == ""
 
 
 def test_login_that_was_rolled_back_gives_no_earlier_cookie_to_the_user(

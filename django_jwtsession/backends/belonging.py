@@ -165,6 +165,7 @@ class Belonging(Opening):
         data = self._get_session()
         if self.identity is None and not self._take_up(data):
             run(self._creating())
+            self.began_epoch = True
         before, user = self._identity(), session_data.user_of(data)
         is_again = before.user == user and before.auth_time is not None and not self.began_epoch
         if not self.began_epoch:

@@ -96,8 +96,9 @@ class RowCreating(TokenSession):
     def _creating(self) -> Flow[None]:
         data = self._get_session(no_load=True)
         yield
-        passed = self.sets_no_cookie
+        passed, is_over = self.sets_no_cookie, self.began_epoch or self.ended is Ended.HERE
         self._create(data)
+        self.began_epoch = is_over  # else what the browser has is good, should the view fail now
         if passed:  # the browser has another one's, which stays
             self.ended = Ended.JUST_PASSED
 

@@ -482,6 +482,52 @@ def test_session_that_could_not_be_created_anew_goes_on_as_it_was(
     assert (before.who(), Session.objects.count()) == (("", 0) if ends else ("ada", 1))
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_view_that_creates_a_session_and_fails_leaves_the_browser_with_its_own(
+    engine: str, user: User, mode: str, is_loaded: bool
+) -> None:
+    visitor = Visitor(mode)
+    visitor.login(user)
+    before = visitor.cookie
+
+    def view(request: Any) -> None:
+        if is_loaded:
+            request.session.get("x")
+        request.session.create()
+        raise ValueError
+
+    async def aview(request: Any) -> None:
+        if is_loaded:
+            await request.session.aget("x")
+        await request.session.acreate()
+        raise ValueError
+
+    visitor.client.raise_request_exception = False
+    visitor.send(view, aview, "get")
+    assert (visitor.cookie, visitor.who()) == (before, "ada")
+
+
+@pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
+@pytest.mark.parametrize("fails", [True, False])
+def test_session_that_is_created_in_the_place_of_one_that_was_deleted_goes_on(
+    engine: str, user: User, fails: bool
+) -> None:
+    visitor = Visitor()
+    visitor.login(user)
+
+    def view(request: Any) -> None:
+        request.session.get("x")
+        request.session.delete()
+        request.session.create()
+        if fails:
+            raise ValueError
+
+    visitor.client.raise_request_exception = False
+    visitor.send(view, view, "post")
+    assert visitor.who() == "ada"
+
+
 @pytest.mark.parametrize("engine", ["db", "hybrid"], indirect=True)
 @pytest.mark.parametrize("mode", MODES)
 def test_who_logs_in_after_the_view_has_deleted_the_session_is_logged_in(

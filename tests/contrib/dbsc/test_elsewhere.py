@@ -38,7 +38,15 @@ def guarded(request: HttpRequest) -> HttpResponse:
     return HttpResponse("guarded")
 
 
+def asking_to_log_in(request: HttpRequest) -> HttpResponse:
+    if not request.user.is_authenticated:
+        request.session["next"] = request.path
+        return redirect("/login/")
+    return HttpResponse(request.user.get_username())
+
+
 urlpatterns = [
+    path("asking/", asking_to_log_in),
     path("callback/", callback),
     path("guarded/", guarded),
     *site_urls.urlpatterns,
@@ -152,6 +160,18 @@ def test_link_on_another_site_opens_the_page_in_strict_mode(
         assert not response.cookies
     assert browser.get(page, **FROM_HERE).status_code == 200
     assert browser.get("/").content == b"ada"
+
+
+@pytest.mark.parametrize("every_request", [False, True])
+def test_what_a_page_notes_for_a_visitor_does_not_take_the_place_of_the_session(
+    browser: Browser, user: User, clock: Any, settings: Any, every_request: bool
+) -> None:
+    settings.SESSION_SAVE_EVERY_REQUEST = every_request
+    browser.bind(user)
+    clock.shift(601)
+    browser._forget_what_ended()
+    browser.client.get("/asking/", headers=FROM_ELSEWHERE, secure=True)
+    assert browser.get("/asking/", **FROM_HERE).content == b"ada"
 
 
 def test_page_is_loaded_again_once(browser: Browser, user: User, clock: Any) -> None:

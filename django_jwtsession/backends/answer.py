@@ -138,10 +138,14 @@ def tell_of_failure(error: Exception, is_optional: bool = True) -> None:
 
 def may_be_shared(response: HttpResponseBase) -> bool:
     """Tell whether the view lets others than this visitor store the answer (RFC 9111 3)."""
-    headers = response.headers
-    if "Cache-Control" not in headers:
-        return "Expires" in headers and _lies_ahead(headers["Expires"])
-    directives = _directives(headers["Cache-Control"])
+    return _may_be_shared(response, response.headers.get("Cache-Control"))
+
+
+def _may_be_shared(response: HttpResponseBase, said: str | None) -> bool:
+    if said is None:
+        expires = response.headers.get("Expires")
+        return expires is not None and _lies_ahead(expires)
+    directives = _directives(said)
     if not directives.keys().isdisjoint({"private", "no-store"}):
         return False
     if "public" in directives or "s-maxage" in directives:
@@ -161,12 +165,14 @@ def _lies_ahead(date: str) -> bool:
 
 def keep_private(request: HttpRequest, response: HttpResponseBase) -> None:
     """Let nobody else store an answer that sets or deletes the session cookie."""
-    if "Cache-Control" not in response.headers and not may_be_shared(response):
+    said = response.headers.get("Cache-Control")
+    is_shared = _may_be_shared(response, said)
+    if said is None and not is_shared:
         response.headers["Cache-Control"] = "private, no-store"
         return
-    if may_be_shared(response):
+    if is_shared:
         _tell(request)
-    directives = _directives(response.headers.get("Cache-Control", ""))
+    directives = _directives(said or "")
     if "private" in directives:
         return
     if "s-maxage" in directives:

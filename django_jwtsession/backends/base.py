@@ -24,8 +24,8 @@ class TokenSession(Watching):
     it is, expiry.py knows the clock, watching.py tells when it is over, this one issues tokens.
     """
 
-    def _claims_now(self, now: float) -> Claims:
-        """Return the claims of a token issued now."""
+    def _claims_now(self, now: float) -> dict[str, Any]:
+        """Return the claims of a token issued now, by name."""
         raise NotImplementedError
 
     def move_in(self, old: Incoming) -> None:
@@ -57,7 +57,7 @@ class TokenSession(Watching):
 
     def _issue(self, now: float) -> None:
         """Make a new token of this session. Raises SessionTooLarge."""
-        token, claims = self._seal(self._claims_now(now), now)
+        token, claims = self._seal(Claims(**self._claims_now(now)), now)
         size = len(options.name) + len(token)
         limit = self.config.max_cookie_size
         if size > limit:

@@ -147,14 +147,14 @@ class SessionStore(CookieAges):
         self.modified = self.look_for_change = True
         return True
 
-    def _claims_now(self, now: float) -> Claims:
-        who = self._identity()
-        claims = Claims(who.sid, int(now), int(self._expires_at), who.epoch, mx=self._longest(who))
+    def _claims_now(self, now: float) -> dict[str, Any]:
+        who, end = self._identity(), int(self._expires_at)
         data = session_data.as_read_back(dict(self._get_session()), self.config)
-        claims = session_data.pack(claims, data, self.config, who)
-        if not claims.holds_all:
-            claims = claims._replace(d={} if self.config.data_is_json else self._nothing())
-        return claims
+        claims = session_data.pack(data, self.config, who)
+        if claims["d"] is None and claims["sub"] is None:  # it has to say that it holds all
+            claims["d"] = {} if self.config.data_is_json else self._nothing()
+        claims |= {"sid": who.sid, "iat": int(now), "exp": end, "ep": who.epoch}
+        return claims | {"mx": self._longest(who)}
 
     def _nothing(self) -> str:
         return base64url.encode(self.serializer().dumps({})).decode("ascii")

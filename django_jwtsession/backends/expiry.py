@@ -110,7 +110,7 @@ class Expiry(Belonging):
         who = self.identity
         if who is None or who.auth_time is None:
             return None
-        return policy.absolute_end(who.auth_time, self._absolute_age())
+        return who.auth_time + self._absolute_age()
 
     def _idle_end(self, now: float) -> float:
         end = policy.idle_end(now, self._age_from(now), self._absolute_end())

@@ -23,7 +23,7 @@ from . import policy, rows
 from . import rotation as rules
 from .copies import WithCopy
 from .flows import Flow
-from .knowledge import Content, Copy, Ended, Read, Rotation
+from .knowledge import Copy, Ended, Read, Rotation
 from .rotation import Generations, Shown, Verdict, judge, uploads
 
 
@@ -167,21 +167,18 @@ class SessionStore(WithCopy):
     def _is_token_due(self, now: float) -> bool:
         return True  # each has the version that was just written, and a window of its own
 
-    def _claims_now(self, now: float) -> Claims:
+    def _claims_now(self, now: float) -> dict[str, Any]:
         read = self.known
         assert isinstance(read, Read)
-        row = read.row
-        claims = (
-            super()
-            ._claims_now(now)
-            ._replace(
-                rv=self._window_end(read),
-                gen=row.generation + (row.next_issued_at is not None),
-                ver=row.version,
-            )
-        )
-        content: Content = read.content
-        return session_data.pack(claims, self._data_in(content), self.config, content.identity)
+        row, content = read.row, read.content
+        copied = session_data.pack(self._data_in(content), self.config, content.identity)
+        return {
+            **super()._claims_now(now),
+            **copied,
+            "rv": self._window_end(read),
+            "gen": row.generation + (row.next_issued_at is not None),
+            "ver": row.version,
+        }
 
     def _window_end(self, read: Read) -> int:
         """Return until when the copy is good: never past half of the idle time, if it is extended.

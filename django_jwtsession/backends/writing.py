@@ -239,12 +239,13 @@ class RowWriting(RowCreating):
 
     # --- the token -------------------------------------------------------------------------------
 
-    def _claims_now(self, now: float) -> Claims:
+    def _claims_now(self, now: float) -> dict[str, Any]:
         # Of what the row holds, not of what this request may have changed and not saved.
         who = self._identity()
         # Of the key's random part nobody reads anything who cannot read the token.
         part, end = who.part if self._token_is_encrypted() else None, self._token_end(now)
-        return Claims(who.sid, int(now), end, who.epoch, sk=part, jkt=self.jkt)
+        claims = {"sid": who.sid, "iat": int(now), "exp": end, "ep": who.epoch}
+        return claims | {"sk": part, "jkt": self.jkt}
 
     def _token_end(self, now: float) -> int:
         """Return when the token ends: the idle end is the row's and moves without a new token."""

@@ -153,7 +153,7 @@ class Codec:
     def _keep(self, token: str, claims: Claims, session: dict[str, Any] | None = None) -> None:
         if session:
             # In version 2: a later one tells where two values are one object, and tokens do not.
-            claims = claims._replace(d=marshal.dumps(dict(session), 2))
+            claims = claims.with_data(marshal.dumps(dict(session), 2))
         if claims.d is not None and len(claims.d) > _MAX_DATA:
             return
         if claims.exp <= claims.iat:  # it had ended when it was issued: see validate()

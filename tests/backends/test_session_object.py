@@ -169,6 +169,28 @@ def test_array_in_the_place_of_another_value_and_back(store: Any, settings: Any)
         assert np.array_equal(found, value) if value is not None else found is None
 
 
+def test_array_of_another_type_with_the_same_bytes_is_a_change(store: Any, settings: Any) -> None:
+    settings.SESSION_SERIALIZER = f"{__name__}.Pickles"
+    session = saved(store, x=[np.zeros(2, "int64")])
+    for value in (np.zeros(2, "float64"), np.zeros(4, "int32"), bytes(16), bytearray(16)):
+        session = reopened(store, session)
+        session["x"] = [value]
+        session.save()
+        assert type(reopened(store, session)["x"][0]) is type(value)
+        assert getattr(reopened(store, session)["x"][0], "dtype", None) == getattr(
+            value, "dtype", None
+        )
+
+
+def test_json_value_of_another_type_inside_of_others_is_a_change(store: Any) -> None:
+    session = saved(store, x={"a": [1]})
+    for value in (True, 1.0, 1, "1", None, {"b": 1}, {"b": True}):
+        session = reopened(store, session)
+        session["x"] = {"a": [value]}
+        session.save()
+        assert repr(reopened(store, session)["x"]) == repr({"a": [value]})
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_user_id_that_is_an_int_is_logged_in(engine: str, user: User, mode: str) -> None:
     """As tests and login shims write it."""

@@ -256,11 +256,13 @@ class Belonging(Opening):
         self._earlier = None
 
     def _end_again_if_undone(self, written: Written | None, again: Callable[[], Any]) -> None:
-        """End the session once more after the view, if its transaction is rolled back till then.
+        """End the request's session once more after the view, if that is rolled back till then.
 
         The browser loses its cookie all the same, and a copy must not outlive it.
         """
-        if written is not None and (todo := later.current()) is not None:
+        if written is None or (todo := later.current()) is None:
+            return
+        if getattr(todo.request, "session", None) is self:
             todo.after_view.append(partial(self._end_again, written, again))
 
     def _end_again(self, written: Written, again: Callable[[], Any], request: HttpRequest) -> None:

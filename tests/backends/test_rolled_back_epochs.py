@@ -122,6 +122,23 @@ def test_copy_is_out_though_the_logout_was_rolled_back(
     assert copy.who() == ""
 
 
+@pytest.mark.parametrize("how", ["flush", "delete"])
+def test_other_session_goes_on_where_its_end_was_rolled_back(
+    engine: str, user: User, how: str
+) -> None:
+    """No browser has lost its cookie."""
+    visitor, other = Visitor(), Visitor()
+    visitor.login(user)
+    other.login(user)
+    key = other.key()
+
+    def view(request: Any) -> None:
+        in_vain(lambda request: getattr(type(request.session)(key), how)(), request)
+
+    visitor.send(view, None, "post")
+    assert (visitor.who(), other.who()) == ("ada", "ada")
+
+
 def test_login_that_was_rolled_back_gives_no_earlier_cookie_to_the_user(
     engine: str, user: User, clock: Any
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from ..models.place import current_alias
+from ..models.retry import in_transaction
 from ..models.times import as_of_today
 from ..revocation import ending as revocation
 from ..tokens.claims import Claims
@@ -37,10 +39,9 @@ class CookieAges(CookieReading):
 
         In an epoch of before, that is: of its own there are no other tokens.
         """
-        before, self._was_long = self._was_long, None
-        if before is None or self.began_epoch:
+        if self._was_long is None or self.began_epoch:
             return False
-        return before != self._is_long(self._get_session())
+        return self._was_long != self._is_long(self._get_session())
 
     def _tell_of_age(self) -> None:
         """Tell everybody until when tokens of this login can live.
@@ -49,6 +50,8 @@ class CookieAges(CookieReading):
         """
         if (end := self._absolute_end()) is not None:
             revocation.tell_of_age(self._identity().sid, end)
+        if not in_transaction(current_alias()):  # what may be rolled back is told again
+            self._was_long = None
 
     def _life_of_tokens(self, claims: Claims | None, now: float) -> float:
         """Return until when tokens of an epoch can live, those of parallel requests included.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth import login, logout
+from django.db import transaction
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
@@ -169,6 +171,20 @@ def test_async_view_tells_of_it_as_well(owner: Client, user: Any, visit: Visit) 
     browser.cookies["sessionid"] = cookie(owner)
     urls_engines.Page.view = staticmethod(lives_long)
     asgi.run(browser.get, "/async/")
+    assert Revocation.objects.filter(reason="age").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_told_once_more_where_that_was_rolled_back(owner: Client, visit: Visit) -> None:
+    def in_vain(request: Any) -> None:
+        request.session.set_expiry(LONG)
+        with suppress(ZeroDivisionError), transaction.atomic():
+            request.session.save()
+            assert 1 / 0
+
+    visit(in_vain)
+    assert Revocation.objects.filter(reason="age").count() == 1
+    visit(write(x=1))
     assert Revocation.objects.filter(reason="age").count() == 1
 
 

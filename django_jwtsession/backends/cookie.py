@@ -265,10 +265,6 @@ class SessionStore(CookieAges):
         self._end(claims, None if is_for_good else claims.ep)
         return True
 
-    def _has_gone_on(self) -> bool:
-        self._feed.refresh(0.0)
-        return self._has_ended()
-
     def _end(self, claims: Claims, epoch: int | None) -> None:
         """End what tokens up to an epoch open (None: for good).
 

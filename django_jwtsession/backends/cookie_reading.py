@@ -132,6 +132,11 @@ class CookieReading(TokenSession):
             return False
         return self._feed.revoked(who.sid, self._claims.sub, self._claims.auth_time, who.epoch)
 
+    def _has_gone_on(self) -> bool:
+        self._feed.refresh(0.0)
+        # Without a feed nobody learns of it, nor that a copy of the cookie has been here before.
+        return self.config.revocation_poll is None or self._has_ended()
+
     def _goes_on_elsewhere(self) -> bool:
         """Tell whether what ended is the epoch and not the session."""
         who = self.identity

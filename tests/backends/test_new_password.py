@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model, update_session_auth_hash
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.http import HttpRequest
 
 from django_jwtsession.backends import belonging
@@ -101,3 +103,33 @@ def test_site_that_flushes_a_session_whose_hash_fits_waits_for_nothing(
     meanwhile(lambda: waited.append(1))
     visitor.send(lambda request: request.session.flush(), aflush, "post")
     assert (visitor.got, waited) == ("", [])
+
+
+def test_session_of_a_user_who_cannot_be_read_is_ended_at_once(
+    visitor: Visitor, meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where users live in another database, which is out of reach."""
+
+    def fail(*args: Any) -> None:
+        raise OperationalError
+
+    def flush(request: Any) -> None:
+        request.session.get("x")
+        monkeypatch.setattr(ModelBackend, "get_user", fail)
+        request.session.flush()
+
+    visitor.do(flush)
+    assert visitor.got == ""
+
+
+def test_copy_is_waited_for_once(
+    visitor: Visitor, user: User, meanwhile: Meanwhile, settings: Any
+) -> None:
+    """Without a feed a stateless one comes again and again: it would hold a thread each time."""
+    settings.JWTSESSION = {"REVOCATION_POLL": None}
+    copy = visitor.copy()
+    store_password(user)
+    assert who(visitor) == "None"
+    waited: list[int] = []
+    meanwhile(lambda: waited.append(1))
+    assert (who(copy), waited) == ("None", [])

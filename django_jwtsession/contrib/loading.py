@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 
 
@@ -13,7 +14,7 @@ def load_again(request: HttpRequest, response: Any) -> None:
     What the view has noted for a visitor is dropped: the cookie of that would be in the place of
     the session that the page is to be loaded with.
     """
-    if request.method != "GET" or request.headers.get("Sec-Fetch-Mode") != "navigate":
+    if not _is_page(request):
         return
     if "Location" in response.headers:
         response.status_code = 200
@@ -24,3 +25,13 @@ def load_again(request: HttpRequest, response: Any) -> None:
         session.modified = False
     response.headers["Refresh"] = "0"
     response.headers["Cache-Control"] = "private, no-store"
+
+
+def is_from_elsewhere(request: HttpRequest) -> bool:
+    """Tell whether another site's link leads to a page, with a session."""
+    is_link = _is_page(request) and request.headers.get("Sec-Fetch-Site") == "cross-site"
+    return is_link and settings.SESSION_COOKIE_NAME in request.COOKIES
+
+
+def _is_page(request: HttpRequest) -> bool:
+    return request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"

@@ -38,8 +38,7 @@ def device_bound(view: Callable[..., Any] | None = None, *, max_age: float = 600
 def require_proof(request: HttpRequest, max_age: float = float("inf")) -> None:
     """Raise PermissionDenied unless the request brings a proof that is fresh enough."""
     session: Any = request.session
-    age = getattr(session, "device_bound", None)
-    if age is None or age > max_age:
+    if (age := getattr(session, "device_bound", None)) is None or age > max_age:
         if at := getattr(session, "logged_in_at", None):
             # For 30 s after a login the binding may be under way: the page reloads.
             is_new = age is None and time.time() - at < 30

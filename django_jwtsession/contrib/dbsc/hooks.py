@@ -18,7 +18,7 @@ from ...middleware import SessionMiddleware
 from ..layer import layer
 from . import proofs, views
 from .conf import problems, setting
-from .cookie import take_away
+from .cookie import cookie_name, take_away
 from .decorators import require_proof
 from .models import Binding
 
@@ -36,7 +36,12 @@ def device_bound_layer(get_response: Callable[..., Any]) -> Any:
     if found := problems():
         raise ImproperlyConfigured(found[0])
     pages = {views.START: views.start, proofs.REFRESH: views.refresh}
-    return layer(get_response, pages, _ask_rule if setting("REQUIRE") else None)
+    return layer(get_response, pages, _ask_rule if setting("REQUIRE") else None, _is_unsigned)
+
+
+def _is_unsigned(request: HttpRequest) -> bool:
+    """Tell whether a session that is bound opens once its browser has signed, and not before."""
+    return setting("MODE") == "strict" and cookie_name() not in request.COOKIES
 
 
 def _ask_rule(request: HttpRequest) -> None:

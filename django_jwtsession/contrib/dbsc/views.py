@@ -116,8 +116,7 @@ def _login(session: Any) -> tuple[str, str]:
 @_protocol
 def start(request: HttpRequest, session: Any) -> HttpResponse:
     """Bind the session to the key that the browser has made for the offer of its login."""
-    session = session or _named_in_offer(request)
-    if session is None:
+    if (session := session or _named_in_offer(request)) is None:
         return _answer(401, error="no_session")
     signed = _presented(request, with_key=True)
     signed.verify(signed.jwk)

@@ -72,10 +72,7 @@ class SessionStore(CookieAges):
         if self.sets_no_cookie:
             return
         now = time.time()
-        if self._must_ask(now):
-            if self._feed.due(0.0):
-                yield
-            self._feed.refresh(0.0)
+        yield from self._asking(now)
         if self._has_ended():
             if not self._goes_on_elsewhere():
                 raise UpdateError
@@ -122,18 +119,20 @@ class SessionStore(CookieAges):
             return True
         return is_late(self._began, now) and self._expires_at - now > self.get_expiry_age() / 4
 
-    def _must_ask(self, now: float) -> bool:
-        """Tell whether the feed is to be asked before a cookie goes out: the answer is late."""
-        return self._token is not None and is_late(self._began, now)
+    def _asking(self, now: float) -> Flow[None]:
+        """Ask the feed before a cookie goes out, where the answer is late."""
+        if self._token is not None and is_late(self._began, now):
+            if self._feed.due(0.0):
+                yield
+            self._feed.refresh(0.0)
+        if self._feed.looks_up():
+            yield
 
     def _freshening(self, now: float) -> Flow[bool]:
         self._go_back()
         if self.sets_no_cookie:
             return False
-        if self._must_ask(now):
-            if self._feed.due(0.0):
-                yield
-            self._feed.refresh(0.0)
+        yield from self._asking(now)
         return not self._has_ended()
 
     def _idle_end(self, now: float) -> float:

@@ -13,7 +13,7 @@ from ..revocation.feed import RECENT, NewEpoch
 from ..tokens.claims import Claims
 from . import hybrid, rotation, rows
 from .base import TokenSession
-from .flows import Flow
+from .flows import Flow, arun, run
 from .knowledge import EARLIER, Ended
 from .opening import Key
 from .refusals import refusals
@@ -41,11 +41,16 @@ class CookieReading(TokenSession):
 
     def exists(self, session_key: str | None = None) -> bool:
         """Tell whether a token is authentic and was not ended, as far as this process knows."""
-        came = self._named(session_key)
-        return isinstance(came, Claims) and not self._is_revoked(came)
+        return run(self._existing(session_key))
 
     async def aexists(self, session_key: str | None = None) -> bool:
-        return self.exists(session_key)
+        return await arun(self._existing(session_key))
+
+    def _existing(self, session_key: str | None) -> Flow[bool]:
+        came = self._named(session_key)
+        if self._feed.looks_up():
+            yield
+        return isinstance(came, Claims) and not self._is_revoked(came)
 
     # --- reading ---------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class Feed(Asking):
         own = self._own.get(sid)
         if own is not None and (epoch is None or own[0] > epoch):
             epoch = own[0]
-        if not self._learning.complete and self.polls():
+        if self.looks_up():
             asked = [epoch_of_line(line) for line in self._ask_for(sid)]
             epoch = max(asked if epoch is None else [epoch, *asked], default=None)
         return None if epoch is None else as_number(epoch)
@@ -114,17 +114,21 @@ class Feed(Asking):
         """Return until when (Unix time) tokens of a session can live, as far as its lines say."""
         own = self._own.get(sid)
         ends = [self._learning.memory.end_of_lines(sid), 0.0 if own is None else own[1]]
-        if not self._learning.complete and self.polls():
+        if self.looks_up():
             ends += [line.expires_at for line in self._ask_for(sid)]
         return max(ends)
 
     def _user_ends(self, sub: str) -> list[tuple[str, float]]:
         """Return what has ended of a user's sessions: which goes on, and from before when."""
         ends = [(keep, end.before) for keep, end in self._learning.memory.user_ends(sub)]
-        if not self._learning.complete and self.polls():
+        if self.looks_up():
             lines = self._ask_for(sub, "")
             ends += [(line.keep_sid, line.before) for line in lines if line.before is not None]
         return ends
+
+    def looks_up(self) -> bool:
+        """Tell whether what is asked takes a query, since not all lines have been read yet."""
+        return not self._learning.complete and self.polls()
 
     def _ask_for(self, *names: str) -> list[Line]:
         """Return what the table says of some names, while not all of it has been read."""

@@ -178,23 +178,26 @@ class Memory:
     def _put_user(self, line: Line) -> None:
         if line.before is None:
             return
-        ends = self.everyone if line.kind == EVERYONE else self.users.get(line.name, {})
-        known = ends.get(line.keep_sid)
-        end = UserEnd(line.before, line.expires_at, line.pk)
-        if known is not None:
-            older, end = sorted((known, end))  # whatever came first: the later moment counts
-            self.superseded.add(older.pk)
-        ends = ends | {line.keep_sid: end}  # others may be walking through the old one
+        before = self._ends_beside(line)  # others may be walking through it
+        ends = _that_count(before)
+        self.superseded.update({end.pk for _, end in before} - {end.pk for end in ends.values()})
         if line.kind == EVERYONE:
             self.everyone = ends
         else:
             self.users[line.name] = ends
 
     def is_superseded(self, line: Line) -> bool:
-        """Tell whether a later end of the same user, or of everyone, has taken a line's place."""
+        """Tell whether later ends of the same user, or of everyone, have taken a line's place."""
+        if line.before is None:
+            return False
+        counts = _that_count(self._ends_beside(line)).get(line.keep_sid)
+        return counts is None or counts.pk != line.pk
+
+    def _ends_beside(self, line: Line) -> list[tuple[str, UserEnd]]:
+        """Return the ends of a line's user that are known, and the line's own."""
+        assert line.before is not None
         ends = self.everyone if line.kind == EVERYONE else self.users.get(line.name, {})
-        known = ends.get(line.keep_sid)
-        return line.before is not None and known is not None and known.pk != line.pk
+        return [*ends.items(), (line.keep_sid, UserEnd(line.before, line.expires_at, line.pk))]
 
     # --- counting and forgetting -----------------------------------------------------------------
 
@@ -221,6 +224,18 @@ class Memory:
             self.everyone = _living(self.everyone, moment)
             living = {name: _living(ends, moment) for name, ends in self.users.items()}
             self.users = {name: ends for name, ends in living.items() if ends}
+
+
+def _that_count(ends: list[tuple[str, UserEnd]]) -> dict[str, UserEnd]:
+    """Return the newest end, and the newest that keeps another session.
+
+    They say all: the first of each session but the one it keeps, the second of that one.
+    """
+    found: dict[str, UserEnd] = {}
+    for keep, end in sorted(ends, key=lambda item: item[1], reverse=True):
+        if keep not in found and len(found) < 2:
+            found[keep] = end
+    return found
 
 
 def _living(ends: dict[str, UserEnd], moment: float) -> dict[str, UserEnd]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from time import monotonic
-from typing import Any
 
 from django.db import transaction
 
@@ -16,6 +15,7 @@ from . import reader
 from .announcements import Announcement, insert
 from .entries import SESSION, Entry
 from .feed import get_feed
+from .memory import Memory
 
 
 def publish(entries: Iterable[Entry]) -> None:
@@ -44,18 +44,10 @@ def publish(entries: Iterable[Entry]) -> None:
 
 
 def _replace(entries: list[Entry], pks: frozenset[int]) -> None:
-    """Delete the older lines of the same user and kept session: they end nothing more."""
-    ends: dict[Any, float] = {
-        (entry.kind, entry.name, entry.keep_sid): entry.before or 0.0
-        for entry in entries
-        if entry.kind != SESSION
-    }
-    if not ends:
-        return
-    older = {
-        line.pk
-        for line in reader.lines_named(*{name for _, name, _ in ends})
-        if (line.before or 0.0) <= ends.get((line.kind, line.name, line.keep_sid), -1.0)
-    }
-    if older - pks:
-        reader.delete(older - pks)
+    """Delete the older lines of the same users: they end nothing more."""
+    names = {entry.name for entry in entries if entry.kind != SESSION}
+    if names:
+        memory = Memory()
+        memory.put(reader.lines_named(*names))
+        if memory.superseded - pks:
+            reader.delete(memory.superseded - pks)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from django_jwtsession.revocation.entries import FOR_GOOD, Line
 from django_jwtsession.revocation.memory import Memory, _slow_digest
@@ -111,6 +114,28 @@ def test_line_is_superseded_if_another_has_its_place(name: str) -> None:
     assert not memory.is_superseded(end("8" if name else "7", 10.0, pk=6))
     assert not memory.is_superseded(end(name, None, pk=6))
     assert not memory.is_superseded(line(new_sid()))
+
+
+@pytest.mark.parametrize("name", ["7", ""])
+def test_two_ends_say_all_however_many_there_were(name: str) -> None:
+    """The newest, and for the session that it keeps the newest one that keeps another."""
+    memory = Memory()
+    lines = [end(name, float(each), f"kept-{each % 5}", pk=each) for each in range(1, 100)]
+    memory.put(lines)
+    assert known(memory, "7") == {"kept-4": 99.0, "kept-3": 98.0}
+    assert memory.superseded == set(range(1, 98))
+    assert len(memory) == 2
+    assert [memory.is_superseded(each) for each in lines[-3:]] == [True, False, False]
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.sampled_from(["", "a", "b", "c"])), max_size=8))
+def test_nobody_is_judged_otherwise_by_the_ends_that_stay(ends: list[tuple[int, str]]) -> None:
+    memory = Memory()
+    memory.put(end("7", float(before), keep, pk=pk) for pk, (before, keep) in enumerate(ends))
+    stayed = known(memory, "7")
+    for sid, login in product("abcd", range(7)):
+        by_all = any(login < before and sid != keep for before, keep in ends)
+        assert by_all == any(login < stayed[keep] and sid != keep for keep in stayed)
 
 
 def test_latest_end_is_that_of_any_user_or_of_everyone() -> None:

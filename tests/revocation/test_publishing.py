@@ -16,6 +16,7 @@ from django_jwtsession.models import Revocation
 from django_jwtsession.revocation import announcements, ending, publishing
 from django_jwtsession.revocation.ending import Entry, publish
 from django_jwtsession.revocation.feed import STEP, NewEpoch, get_feed
+from django_jwtsession.tokens.sid import new_sid
 
 pytestmark = pytest.mark.django_db
 
@@ -161,6 +162,14 @@ def test_newer_end_takes_the_place_of_the_older_one_of_the_same_kept_session(use
         ending.revoke_user_sessions(user, keep="A" * 22)
     found = sorted(Revocation.objects.values_list("name", "keep_sid"))
     assert found == sorted([(str(user.pk), "A" * 22), (str(user.pk), ""), (str(other.pk), "")])
+
+
+def test_user_who_ends_all_others_on_ever_new_devices_leaves_two_lines(user: User) -> None:
+    """Each keeps another session; the last but one is for the session that the last one keeps."""
+    sids = [new_sid() for _ in range(5)]
+    for sid in sids:
+        ending.revoke_user_sessions(user, keep=sid)
+    assert set(Revocation.objects.values_list("keep_sid", flat=True)) == set(sids[-2:])
 
 
 def test_end_that_comes_after_a_later_one_does_not_take_its_place(user: User) -> None:

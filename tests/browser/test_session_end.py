@@ -32,9 +32,10 @@ def test_visitor_is_warned_extends_the_session_and_goes_on_writing(page: Page) -
 
 
 def test_login_page_is_shown_once_the_session_is_over(page: Page) -> None:
+    """With the query that its address has."""
     expect(page.get_by_role("alertdialog")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page).to_have_url("/login?next=%2Fending%3F7")
+    expect(page).to_have_url("/login?by=name&next=%2Fending%3F7")
 
 
 def test_page_of_a_visitor_without_a_login_stays(site: Site, profile: NewProfile) -> None:

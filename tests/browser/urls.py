@@ -21,7 +21,7 @@ def kept(request: HttpRequest) -> HttpResponse:
 def ending(request: HttpRequest) -> HttpResponse:
     """Let the session end in seconds (`?8`); its page warns of it 4 s before."""
     request.session.set_expiry(int(request.META["QUERY_STRING"]))
-    context = {"warn": 4, "login_url": "/login"}
+    context = {"warn": 4, "login_url": "/login?by=name"}
     return HttpResponse(
         f"<title>Ending</title>{render_to_string('jwtsession/session_end.html', context)}"
         "<h1>Ending</h1><textarea aria-label='Notes'></textarea>"

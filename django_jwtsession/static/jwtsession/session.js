@@ -1,7 +1,7 @@
-// Warns before the session ends, extends it, shows the login page once it is over:
-// docs/sessions-pages.md says more.
+// Warns before the session ends, extends it, shows the login page once over:
+// see docs/sessions-pages.md.
 (() => {
-  const { url, text, stay, warn = 120, login } = document.currentScript.dataset;
+  const { url, text, stay, warn = 120, login = "" } = document.currentScript.dataset;
   const add = (parent, name) => parent.appendChild(document.createElement(name));
   const dialog = add(document.body, "dialog");
   const words = add(dialog, "p");
@@ -31,8 +31,9 @@
       const got = await fetch(extend ? url + "?extend" : url, { headers, cache: "no-store" });
       const { authenticated, exp } = await got.json();
       if (!authenticated) {
-        const here = location.pathname + location.search;
-        if (known) location.assign(login ? login + "?next=" + encodeURIComponent(here) : here);
+        const to = new URL(login, location);
+        if (login) to.searchParams.set("next", location.pathname + location.search);
+        if (known) location.assign(to);
         return;
       }
       if (!exp) return;

@@ -12,12 +12,13 @@ from django.contrib.auth import login
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.urls import path
 
 from django_jwtsession.contrib.dbsc import device_bound
 from django_jwtsession.contrib.dbsc.models import Binding
 from tests import urls as site_urls
+from tests.helpers import asgi
 
 from .browser import PROOF, Browser, offer_in
 
@@ -200,6 +201,20 @@ def test_link_that_is_good_once_is_not_used_up_for_a_visitor(
         response = browser.get(page, **FROM_HERE)
     assert response.content == b"verified"
     assert len(verified.visitors) == 1  # type: ignore[attr-defined]
+
+
+def test_such_a_link_is_signed_for_first_under_asgi_too(
+    browser: Browser, user: User, clock: Any, mode: str
+) -> None:
+    verified.visitors = []  # type: ignore[attr-defined]
+    browser.bind(user)
+    clock.shift(601)
+    browser._forget_what_ended()
+    client = AsyncClient()
+    client.cookies = browser.client.cookies
+    response = asgi.run(client.get, "/averified/", headers=FROM_ELSEWHERE, secure=True)
+    assert loads_again(response) == (mode == "strict")
+    assert verified.visitors == ([] if mode == "strict" else ["ada"])  # type: ignore[attr-defined]
 
 
 def test_visitor_of_another_site_s_link_is_answered_at_once(browser: Browser, user: User) -> None:

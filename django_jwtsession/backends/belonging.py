@@ -29,6 +29,8 @@ from .opening import Opening
 
 # How often, and each how many seconds after the other, to look for the hash of a new password.
 _LOOKS, _BETWEEN_LOOKS = 12, 0.02
+# The sids for which threads look, of two sessions at most: a new SECRET_KEY changes all hashes.
+_looking: list[str] = []
 
 
 class Before(NamedTuple):
@@ -283,10 +285,16 @@ class Belonging(Opening):
             return
         if not people.has_new_password(backend, who.user, auth_hash):
             return
-        for _ in range(_LOOKS):
-            if self._has_gone_on():
-                break
-            sleep(_BETWEEN_LOOKS)
+        if len({*_looking, who.sid}) > 2:
+            return
+        _looking.append(who.sid)
+        try:
+            for _ in range(_LOOKS):
+                if self._has_gone_on():
+                    break
+                sleep(_BETWEEN_LOOKS)
+        finally:
+            _looking.remove(who.sid)
 
     def _has_gone_on(self) -> bool:
         """Tell whether this session has ended, or has begun another epoch, as is true now."""

@@ -133,3 +133,25 @@ def test_copy_is_waited_for_once(
     waited: list[int] = []
     meanwhile(lambda: waited.append(1))
     assert (who(copy), waited) == ("None", [])
+
+
+def test_sessions_that_all_lose_their_hash_at_once_hold_few_threads(
+    visitor: Visitor, user: User, meanwhile: Meanwhile
+) -> None:
+    """As by a new SECRET_KEY, or passwords that SQL has changed: each would wait in vain."""
+    others = [Visitor(visitor.mode) for _ in range(4)]
+    for other in others:
+        other.login(user)
+    store_password(user)
+    waiting, at_once = [visitor], []
+
+    def ask_beside() -> None:
+        at_once.append(len(waiting))
+        waiting.append(others.pop())
+        assert who(waiting[-1]) == "None"
+        waiting.pop()
+
+    for _ in range(len(others)):
+        meanwhile(ask_beside)
+    assert who(visitor) == "None"
+    assert max(at_once) == 2

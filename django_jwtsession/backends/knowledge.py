@@ -123,16 +123,14 @@ class Content(NamedTuple):
         return cls(who, saved_at, packed[end + len(new) :], reads_on, new_keys, is_newest)
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(NamedTuple):
     """The data came from the token's copy of the row, which is good until then."""
 
     claims: Claims
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """The data came from the row, read (or written) at that time."""
 
     row: Row

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -149,7 +148,7 @@ class RowRenewing(RowWriting):
             self.ended = Ended.PASSED
             return False
         self.look_for_change = "last_seen_at" in after
-        self.known = replace(read, row=read.row._replace(**after))
+        self.known = read._replace(row=read.row._replace(**after))
         if self._is_token_due(now):
             self._issue(now)
         return True
@@ -244,7 +243,7 @@ class RowRenewing(RowWriting):
         yield
         assert isinstance(self.known, Read)
         now, row = time.time(), self.known.row
-        self.known = replace(self.known, row=row._replace(last_seen_at=now))
+        self.known = self.known._replace(row=row._replace(last_seen_at=now))
         self.look_for_change = True
         seen = {"last_seen_at": to_datetime(now)}
         return rows.update(self.model, self._pk, seen, epoch=row.epoch)
